@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import nlargest
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,12 +26,14 @@ from fact_magics.store.totals import (
     counted_totals,
     events,
     first_total,
+    gained_totals,
     last_block,
-    middle_of,
+    measured,
     numbers_at,
+    outcome_of,
     removed_at,
+    stored_numbers,
     stored_total,
-    stored_totals,
     sum_of,
     total_at,
 )
@@ -173,28 +175,31 @@ class _Found(NamedTuple):
 
     def numbers(self, connection: sqlite3.Connection) -> tuple[dict[str, float], dict[str, dict[float, int]]]:
         """Add up the amounts, and count the durations by outcome; a missing duration counts as -1."""
-        summed: dict[str, float] = {}
-        if self.between.runs:
-            add(summed, numbers_at(connection, self.of, self.scope, self.end))
-            add(summed, numbers_at(connection, self.of, self.scope, self.base), -1)
         amounts: dict[str, float] = {}
         counted: dict[str, dict[float, int]] = {}
-        for name, number in summed.items():
-            outcome, _, bucket = name.rpartition(" ")
-            if not outcome and name in AMOUNTS:
-                amounts[name] = number
-            else:
-                took = middle_of(int(bucket)) if outcome and bucket.lstrip("-").isdecimal() else -1.0
-                _count(counted, outcome or name, took, int(number))
-        for event in self.events:
-            add(amounts, event.amounts or {})
-            _count(counted, event.outcome, -1.0 if event.took_ms is None else event.took_ms, 1)
+        one_by_one = [((event.outcome, event.took_ms, event.amounts) for event in self.events)]
+        if self.between.runs:
+            place = self.of, self.scope
+            stored_until, summed = stored_numbers(connection, *place, self.end)
+            earlier = numbers_at(connection, *place, self.base) if self.base else {}
+            if stored_until < self.base:
+                stored_until, summed = self.base, {}
+            for name, until_end in summed.items():
+                number = until_end - earlier.get(name, 0)
+                if number > 0 and name in AMOUNTS:
+                    amounts[name] = number
+                elif number > 0:
+                    outcome, took = outcome_of(name)
+                    known = counted.setdefault(outcome, {})
+                    known[took] = known.get(took, 0) + int(number)
+            one_by_one.append(measured(connection, *place, stored_until, self.end))
+        for outcome, took_ms, spent in chain(*one_by_one):
+            known = counted.setdefault(outcome, {})
+            took = -1.0 if took_ms is None else took_ms
+            known[took] = known.get(took, 0) + 1
+            if spent:
+                add(amounts, spent)
         return amounts, counted
-
-
-def _count(counted: dict[str, dict[float, int]], outcome: str, took_ms: float, number: int) -> None:
-    known = counted.setdefault(outcome, {})
-    known[took_ms] = known.get(took_ms, 0) + number
 
 
 def read_stats(
@@ -266,7 +271,14 @@ def _find(connection: sqlite3.Connection, of: str, scope: Scope, since: str | No
     )
 
 
-_MOST = "SELECT tool_name FROM leaders WHERE session_id = ? ORDER BY runs DESC LIMIT ?"
+# The tools with the most runs, and whether they have runs after a block.
+_MOST = """
+    SELECT tool_name, EXISTS (
+        SELECT 1 FROM block_totals AS total WHERE of = 'tool_executions'
+        AND total.session_id = leaders.session_id AND total.tool_name = leaders.tool_name AND seq > ?
+    )
+    FROM leaders WHERE session_id = ? ORDER BY runs DESC LIMIT ?
+"""
 _SAMPLED = "SELECT tool_name FROM tool_executions WHERE seq IN (SELECT value FROM json_each(?))"
 _NAMES = """
     WITH RECURSIVE names(name) AS (
@@ -288,23 +300,13 @@ def _tools(connection: sqlite3.Connection, found: _Found) -> list[ToolStats]:
     counts = _sums(found.events, lambda event: event.tool_name)
     if found.between.runs:
         names: Collection[str] = {tool} if tool else _candidates(connection, found, counts)
-        end, base = (
-            stored_totals(connection, session, names, seq) if seq else dict.fromkeys(names, Total())
-            for seq in (found.end, found.base)
-        )
-
+        none, ends = Total(), (found.base, found.end)
+        gained = gained_totals(connection, session, names, *ends)
         if len(names) > TOOLS_OF_MANY_RUNS:
-            known = {name: total.minus(base.get(name, Total())).runs for name, total in end.items()}
-            seen = {name: total.runs for name, total in counts.items()}
-            names = nlargest(TOOLS_OF_MANY_RUNS, names, lambda name: known.get(name, 0) + seen.get(name, 0))
-        for totals, seq in ((end, found.end), (base, found.base)):
-            if few := {*names} - totals.keys():
-                totals.update(counted_totals(connection, session, few, seq))
-        none = Total()
-        counts = {
-            name: end.get(name, none).minus(base.get(name, none)).plus(counts.get(name, none))
-            for name in names
-        }
+            known = {name: gained.get(name, none).runs + counts.get(name, none).runs for name in names}
+            names = nlargest(TOOLS_OF_MANY_RUNS, names, known.__getitem__)
+        gained |= counted_totals(connection, session, {*names} - gained.keys(), *ends)
+        counts = {name: gained.get(name, none).plus(counts.get(name, none)) for name in names}
     listed = [ToolStats(name, *total) for name, total in counts.items() if total.runs > 0]
     return sorted(listed, key=lambda each: (-each.runs, each.tool))[:TOOLS_LISTED]
 
@@ -319,8 +321,9 @@ def _sums(counted: Iterable[Event], key: Callable[[Event], str]) -> dict[str, To
 def _candidates(connection: sqlite3.Connection, found: _Found, counts: dict[str, Total]) -> set[str]:
     """Return the names of tools that may have the most runs."""
     session, _ = found.scope
-    leaders = [name for (name,) in connection.execute(_MOST, (session, LEADERS))]
-    names = {*leaders, *sorted(counts, key=lambda name: -counts[name].runs)[:TOOLS_OF_MANY_RUNS]}
+    leaders = connection.execute(_MOST, (found.base, session, LEADERS)).fetchall()
+    names = {name for name, goes_on in leaders if goes_on}
+    names |= {*sorted(counts, key=lambda name: -counts[name].runs)[:TOOLS_OF_MANY_RUNS]}
     if found.base and not session:
         seqs = [found.base + (found.end - found.base) * each // _SAMPLE for each in range(1, _SAMPLE + 1)]
         names.update(name for (name,) in connection.execute(_SAMPLED, (json.dumps(seqs),)))

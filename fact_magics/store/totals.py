@@ -21,6 +21,7 @@ import json
 import math
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,7 +29,7 @@ from fact_magics.tool import HAND, IMPORTED, REPLAY, Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 CACHED, GENERATED = "cached", "generated"
 """Outcomes besides the statuses of runs: a run that the cache answered, and a generation."""
@@ -250,7 +251,10 @@ def stored_total(connection: sqlite3.Connection, of: str, scope: Scope, seq: int
         SELECT runs, hits, errors, saved_ms FROM block_totals
         WHERE of = ? AND session_id = ? AND tool_name = ? AND seq <= ? ORDER BY seq DESC LIMIT 1
     """
-    row = connection.execute(query, (of, *scope, seq)).fetchone()
+    return _checked(connection.execute(query, (of, *scope, seq)).fetchone() or ())
+
+
+def _checked(row: Sequence[Any]) -> Total | None:
     if row and all(type(number) in (int, float) and 0 <= number < _MOST for number in row):
         return Total(*row)
     return None
@@ -281,56 +285,86 @@ _STORED = """
     SELECT name, runs, hits, errors, saved_ms FROM (SELECT value AS name FROM json_each(:names))
     CROSS JOIN block_totals ON of = :of AND session_id = :session AND tool_name = name AND seq = (
         SELECT max(seq) FROM block_totals
-        WHERE of = :of AND session_id = :session AND tool_name = name AND seq <= :seq
+        WHERE of = :of AND session_id = :session AND tool_name = name AND seq > :after AND seq <= :until
     )
 """
 _COUNTED = f"""
     SELECT name, count(*), sum(outcome = '{CACHED}'), sum(outcome NOT IN ('{CACHED}', 'ok')), sum(saved)
-    FROM ({_QUERIES[RUNS]} tool_name IN (SELECT value FROM json_each(:names)) AND seq <= :seq AND OF_SESSION)
+    FROM ({_QUERIES[RUNS]} tool_name IN (SELECT value FROM json_each(:names))
+        AND seq > :after AND seq <= :until AND OF_SESSION)
     GROUP BY name
 """  # noqa: S608 - no input
 
 
-def stored_totals(
-    connection: sqlite3.Connection, session: str, names: Iterable[str], seq: int
+def gained_totals(
+    connection: sqlite3.Connection, session: str, names: Iterable[str], base: int, end: int
 ) -> dict[str, Total]:
-    """Read the totals of the runs of many tools, as far as they have totals."""
-    asked = {"of": RUNS, "session": session, "names": json.dumps([*names]), "seq": seq}
-    return {name: Total(*total) for name, *total in connection.execute(_STORED, asked)}
+    """Count the runs between the ends of two blocks of those of the tools that have a total between them."""
+    asked = {"of": RUNS, "session": session, "names": json.dumps([*names]), "after": base, "until": end}
+    found = _checked_totals(connection.execute(_STORED, asked))
+    if base and found:
+        asked |= {"names": json.dumps([*found]), "after": 0, "until": base}
+        earlier = _checked_totals(connection.execute(_STORED, asked))
+        earlier |= counted_totals(connection, session, found.keys() - earlier.keys(), 0, base)
+        return {name: total.minus(earlier.get(name, Total())) for name, total in found.items()}
+    return found
+
+
+def _checked_totals(rows: Iterable[tuple[Any, ...]]) -> dict[str, Total]:
+    return {name: total for name, *row in rows if (total := _checked(row))}
 
 
 def counted_totals(
-    connection: sqlite3.Connection, session: str, names: Iterable[str], seq: int
+    connection: sqlite3.Connection, session: str, names: Collection[str], base: int, end: int
 ) -> dict[str, Total]:
-    """Count the runs of tools that have no totals, up to the end of a block."""
-    asked = {"session": session, "names": json.dumps([*names]), "seq": seq}
+    """Count the runs of tools between the ends of two blocks from their rows."""
+    if not names:
+        return {}
+    asked = {"session": session, "names": json.dumps([*names]), "after": base, "until": end}
     query = _COUNTED.replace("OF_SESSION", "session_id = :session" if session else "TRUE")
     return {name: Total(*total) for name, *total in connection.execute(query, asked)}
 
 
 def numbers_at(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) -> dict[str, float]:
     """Count the runs of a scope up to a row by outcome and bucket, and sum the amounts of generations."""
+    after, numbers = stored_numbers(connection, of, scope, seq)
+    for outcome, took_ms, amounts in measured(connection, of, scope, after, seq):
+        name = outcome if took_ms is None else f"{outcome} {bucket(took_ms)}"
+        numbers[name] = numbers.get(name, 0) + 1
+        if amounts:
+            add(numbers, amounts)
+    return numbers
+
+
+def stored_numbers(
+    connection: sqlite3.Connection, of: str, scope: Scope, seq: int
+) -> tuple[int, dict[str, float]]:
+    """Read the last stored numbers of a scope up to a row, and the row that they go up to."""
     query = """
         SELECT seq, numbers FROM distributions
         WHERE of = ? AND session_id = ? AND tool_name = ? AND seq <= ? ORDER BY seq DESC LIMIT 1
     """
     after, stored = connection.execute(query, (of, *scope, seq)).fetchone() or (0, "{}")
-    numbers = _read(stored)
-    rows, values = _rows(of, scope, after, seq)
+    return after, _read(stored)
+
+
+def measured(
+    connection: sqlite3.Connection, of: str, scope: Scope, after: int, until: int
+) -> Iterable[tuple[str, float | None, Mapping[str, float] | None]]:
+    """Read the outcome, the duration and the amounts of each row of a scope; `events` reads all of it."""
+    rows, values = _rows(of, scope, after, until)
     if of == RUNS:
-        measured = connection.execute(f"SELECT outcome, took FROM ({rows})", values)  # noqa: S608 - no input
-        for outcome, took_ms in measured:
-            _count(numbers, outcome, took_ms)
-    else:
-        for event in _generations(connection.execute(rows, values)):
-            _count(numbers, event.outcome, event.took_ms)
-            add(numbers, event.amounts or {})
-    return numbers
+        return connection.execute(f"SELECT outcome, took, NULL FROM ({rows})", values)  # noqa: S608
+    found = _generations(connection.execute(rows, values))
+    return ((event.outcome, event.took_ms, event.amounts) for event in found)
 
 
-def _count(numbers: dict[str, float], outcome: str, took_ms: float | None) -> None:
-    name = outcome if took_ms is None else f"{outcome} {bucket(took_ms)}"
-    numbers[name] = numbers.get(name, 0) + 1
+@lru_cache(4_096)
+def outcome_of(name: str) -> tuple[str, float]:
+    """Return the outcome and the duration that a number is stored for; -1 without a duration."""
+    outcome, _, number = name.rpartition(" ")
+    is_timed = outcome and number.lstrip("-").isdecimal()
+    return outcome or name, middle_of(int(number)) if is_timed else -1.0
 
 
 def _read(stored: object) -> dict[str, float]:
