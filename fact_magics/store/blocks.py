@@ -11,10 +11,12 @@ from fact_magics.store.totals import (
     Event,
     Scope,
     Total,
+    add,
     events,
     first_total,
     last_block,
     numbers_at,
+    numbers_of,
     stored_total,
     sum_of,
     total_at,
@@ -126,20 +128,27 @@ class _Block:
         connection.execute(
             "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", (of, self.seq, min(self._reached_at, now))
         )
-        gained: dict[Scope, Total] = {}
+        gained: dict[Scope, tuple[Total, dict[str, float]]] = {}
         for place, counted in self._events.items():
-            total = sum_of(counted)
+            total, numbers = sum_of(counted), numbers_of(counted)
             for scope in _scopes(place):
-                known = gained.get(scope)
-                gained[scope] = known.plus(total) if known else total
+                known, summed = gained.setdefault(scope, (Total(), {}))
+                gained[scope] = known.plus(total), summed
+                add(summed, numbers)
         stored: list[tuple[Scope, int, Total]] = []
-        for scope, total in gained.items():
+        rows = []
+        for scope, (total, numbers) in gained.items():
             earlier = stored_total(connection, of, scope, self.start) if self.start else None
             if earlier:
-                stored.append((scope, earlier.runs, earlier.plus(total)))
+                total = earlier.plus(total)
             elif scope in self._due:
-                stored.append((scope, 0, sum_of(events(connection, of, scope, 0, self.seq))))
-        _store(connection, [(of, *scope, self.seq, *total) for scope, _, total in stored])
+                counted = events(connection, of, scope, 0, self.seq)
+                total, numbers = sum_of(counted), numbers_of(counted)
+            else:
+                continue
+            stored.append((scope, earlier.runs if earlier else 0, total))
+            rows.append((of, *scope, self.seq, *total, _text(numbers)))
+        _store(connection, rows)
         for scope, runs, total in stored:
             if total.runs // _NUMBERED > runs // _NUMBERED:
                 keep_numbers(connection, of, scope, self.seq)
@@ -159,10 +168,14 @@ def _note_leaders(connection: sqlite3.Connection, tools: list[tuple[str, str, in
 
 def keep_numbers(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) -> None:
     """Store the numbers of a scope at the end of a block."""
-    numbers = json.dumps(numbers_at(connection, of, scope, seq), separators=(",", ":"))
     connection.execute(
-        "INSERT OR REPLACE INTO distributions VALUES (?, ?, ?, ?, ?)", (of, *scope, seq, numbers)
+        "INSERT OR REPLACE INTO distributions VALUES (?, ?, ?, ?, ?)",
+        (of, *scope, seq, _text(numbers_at(connection, of, scope, seq))),
     )
+
+
+def _text(numbers: dict[str, float]) -> str:
+    return json.dumps(numbers, separators=(",", ":"))
 
 
 def count_removed(
@@ -193,7 +206,7 @@ def count_removed(
         if seq is None:
             seq = end
             total = total_at(connection, RUNS, scope, end)
-            _store(connection, [(*where, end, *total)])
+            _store(connection, [(*where, end, *total, None)])
             if scope[1]:
                 _note_leaders(connection, [(*scope, total.runs)])
         keep_numbers(connection, RUNS, scope, seq)
@@ -201,7 +214,7 @@ def count_removed(
 
 
 def _store(connection: sqlite3.Connection, totals: Sequence[tuple[object, ...]]) -> None:
-    connection.executemany("INSERT OR REPLACE INTO block_totals VALUES (?, ?, ?, ?, ?, ?, ?, ?)", totals)
+    connection.executemany("INSERT OR REPLACE INTO block_totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", totals)
 
 
 def _scopes(place: Scope) -> set[Scope]:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import nlargest
-from itertools import chain, pairwise
+from itertools import pairwise
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,16 +23,15 @@ from fact_magics.store.totals import (
     Total,
     add,
     block_that_reached,
+    checked_total,
     counted_totals,
     events,
     first_total,
     gained_totals,
     last_block,
-    measured,
     numbers_at,
     outcome_of,
     removed_at,
-    stored_numbers,
     stored_total,
     sum_of,
     total_at,
@@ -173,32 +172,28 @@ class _Found(NamedTuple):
         """Count the runs."""
         return self.between.plus(sum_of(self.events))
 
-    def numbers(self, connection: sqlite3.Connection) -> tuple[dict[str, float], dict[str, dict[float, int]]]:
+    def numbers(
+        self, connection: sqlite3.Connection
+    ) -> tuple[dict[str, float], dict[str, list[tuple[float, int]]]]:
         """Add up the amounts, and count the durations by outcome; a missing duration counts as -1."""
         amounts: dict[str, float] = {}
-        counted: dict[str, dict[float, int]] = {}
-        one_by_one = [((event.outcome, event.took_ms, event.amounts) for event in self.events)]
+        counted: dict[str, list[tuple[float, int]]] = {}
         if self.between.runs:
-            place = self.of, self.scope
-            stored_until, summed = stored_numbers(connection, *place, self.end)
-            earlier = numbers_at(connection, *place, self.base) if self.base else {}
-            if stored_until < self.base:
-                stored_until, summed = self.base, {}
-            for name, until_end in summed.items():
+            earlier = numbers_at(connection, self.of, self.scope, self.base) if self.base else {}
+            for name, until_end in numbers_at(connection, self.of, self.scope, self.end).items():
                 number = until_end - earlier.get(name, 0)
-                if number > 0 and name in AMOUNTS:
+                if number <= 0:
+                    continue
+                if name in AMOUNTS:
                     amounts[name] = number
-                elif number > 0:
+                else:
                     outcome, took = outcome_of(name)
-                    known = counted.setdefault(outcome, {})
-                    known[took] = known.get(took, 0) + int(number)
-            one_by_one.append(measured(connection, *place, stored_until, self.end))
-        for outcome, took_ms, spent in chain(*one_by_one):
-            known = counted.setdefault(outcome, {})
-            took = -1.0 if took_ms is None else took_ms
-            known[took] = known.get(took, 0) + 1
-            if spent:
-                add(amounts, spent)
+                    counted.setdefault(outcome, []).append((took, int(number)))
+        for event in self.events:
+            took = -1.0 if event.took_ms is None else event.took_ms
+            counted.setdefault(event.outcome, []).append((took, 1))
+            if event.amounts:
+                add(amounts, event.amounts)
         return amounts, counted
 
 
@@ -224,7 +219,9 @@ def read_stats(
         connection.execute("COMMIT")
     total = runs.total()
     failed = {
-        name: sum(known.values()) for name, known in measured.items() if name not in (Status.OK, CACHED)
+        name: sum(number for _, number in known)
+        for name, known in measured.items()
+        if name not in (Status.OK, CACHED)
     }
     return Stats(
         since=since,
@@ -235,7 +232,7 @@ def read_stats(
         generations=generations.total().runs,
         amounts={name: spent.get(name) for name in AMOUNTS},
         durations={
-            outcome: tuple(sorted((took, number) for took, number in known.items() if took >= 0))
+            outcome: tuple(sorted(each for each in known if each[0] >= 0))
             for outcome, known in {**measured, **generated}.items()
             if outcome in (Status.OK, CACHED, GENERATED)
         },
@@ -378,7 +375,7 @@ def _points(connection: sqlite3.Connection, found: _Found) -> list[Point]:
     if found.between.runs:
         base = total_at(connection, RUNS, found.scope, found.base)
         rows = connection.execute(_BACK, {**asked, "length": length, "limit": _POINTS + 1})
-        back = [(str(at)[:length], Total(*total)) for at, *total in rows]
+        back = [(str(at)[:length], total) for at, *row in rows if (total := checked_total(row))]
         for (period, total), (_, before) in pairwise([*back, ("", base)]):
             gained = total.minus(before if before.runs > base.runs else base)
             counted[period] = counted.get(period, Total()).plus(gained)

@@ -9,10 +9,10 @@ first total, which `blocks` stores when the scope has about 64 rows.
 A block also has the latest time of all rows up to its end. The rows since a time are the difference to the
 total of the block that reached the time, and some rows of this block.
 
-The runs of a scope by outcome and duration are kept after every 256th run; the following runs are added when
-they are asked for. They are JSON, such as ``{"ok 117": 3, "error": 1}``: a duration is the number of a
-bucket, and the limits of buckets grow by 2 %, so that a percentile is at most 1 % off. The sums of tokens and
-costs of generations are kept with them.
+The runs of a scope by outcome and duration are kept after every 256th run; each total has those of its block,
+which are added when they are asked for. They are JSON, such as ``{"ok 117": 3, "error": 1}``: a duration is
+the number of a bucket, and the limits of buckets grow by 2 %, so that a percentile is at most 1 % off. The
+sums of tokens and costs of generations are kept with them.
 """
 
 from __future__ import annotations
@@ -146,18 +146,11 @@ def events(
     limit: int = -1,
 ) -> list[Event]:
     """Read the rows of a scope in order; another program may have written any values into them."""
-    query, values = _rows(of, scope, after, until, limit)
-    found = connection.execute(query, values)
-    return [*(map(Event._make, found) if of == RUNS else _generations(found))]
-
-
-def _rows(
-    of: str, scope: Scope, after: int, until: int = LAST, limit: int = -1
-) -> tuple[str, tuple[object, ...]]:
     named = [(name, value) for name, value in zip(("session_id", "tool_name"), scope, strict=True) if value]
     where = "".join(f"{name} = ? AND " for name, _ in named)
     query = f"{_QUERIES[of]} {where} seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-    return query, (*(value for _, value in named), after, until, limit)
+    found = connection.execute(query, (*(value for _, value in named), after, until, limit))
+    return [*(map(Event._make, found) if of == RUNS else _generations(found))]
 
 
 def _generations(rows: Iterable[tuple[Any, ...]]) -> Iterator[Event]:
@@ -251,10 +244,11 @@ def stored_total(connection: sqlite3.Connection, of: str, scope: Scope, seq: int
         SELECT runs, hits, errors, saved_ms FROM block_totals
         WHERE of = ? AND session_id = ? AND tool_name = ? AND seq <= ? ORDER BY seq DESC LIMIT 1
     """
-    return _checked(connection.execute(query, (of, *scope, seq)).fetchone() or ())
+    return checked_total(connection.execute(query, (of, *scope, seq)).fetchone() or ())
 
 
-def _checked(row: Sequence[Any]) -> Total | None:
+def checked_total(row: Sequence[Any]) -> Total | None:
+    """Make a total of the four numbers of a row; None if another program wrote no numbers."""
     if row and all(type(number) in (int, float) and 0 <= number < _MOST for number in row):
         return Total(*row)
     return None
@@ -311,7 +305,7 @@ def gained_totals(
 
 
 def _checked_totals(rows: Iterable[tuple[Any, ...]]) -> dict[str, Total]:
-    return {name: total for name, *row in rows if (total := _checked(row))}
+    return {name: total for name, *row in rows if (total := checked_total(row))}
 
 
 def counted_totals(
@@ -327,43 +321,41 @@ def counted_totals(
 
 def numbers_at(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) -> dict[str, float]:
     """Count the runs of a scope up to a row by outcome and bucket, and sum the amounts of generations."""
-    after, numbers = stored_numbers(connection, of, scope, seq)
-    for outcome, took_ms, amounts in measured(connection, of, scope, after, seq):
-        name = outcome if took_ms is None else f"{outcome} {bucket(took_ms)}"
-        numbers[name] = numbers.get(name, 0) + 1
-        if amounts:
-            add(numbers, amounts)
-    return numbers
-
-
-def stored_numbers(
-    connection: sqlite3.Connection, of: str, scope: Scope, seq: int
-) -> tuple[int, dict[str, float]]:
-    """Read the last stored numbers of a scope up to a row, and the row that they go up to."""
-    query = """
+    stored = """
         SELECT seq, numbers FROM distributions
         WHERE of = ? AND session_id = ? AND tool_name = ? AND seq <= ? ORDER BY seq DESC LIMIT 1
     """
-    after, stored = connection.execute(query, (of, *scope, seq)).fetchone() or (0, "{}")
-    return after, _read(stored)
+    following = """
+        SELECT seq, numbers FROM block_totals
+        WHERE of = ? AND session_id = ? AND tool_name = ? AND seq > ? AND seq <= ? ORDER BY seq
+    """
+    after, known = connection.execute(stored, (of, *scope, seq)).fetchone() or (0, "{}")
+    numbers = _read(known)
+    blocks = connection.execute(following, (of, *scope, after, seq)).fetchall()
+    for end, gained in blocks if blocks or after else [(seq, None)]:
+        # An older version stored no numbers.
+        counted = numbers_of(events(connection, of, scope, after, end)) if gained is None else _read(gained)
+        add(numbers, counted)
+        after = end
+    return numbers
 
 
-def measured(
-    connection: sqlite3.Connection, of: str, scope: Scope, after: int, until: int
-) -> Iterable[tuple[str, float | None, Mapping[str, float] | None]]:
-    """Read the outcome, the duration and the amounts of each row of a scope; `events` reads all of it."""
-    rows, values = _rows(of, scope, after, until)
-    if of == RUNS:
-        return connection.execute(f"SELECT outcome, took, NULL FROM ({rows})", values)  # noqa: S608
-    found = _generations(connection.execute(rows, values))
-    return ((event.outcome, event.took_ms, event.amounts) for event in found)
+def numbers_of(counted: Iterable[Event]) -> dict[str, float]:
+    """Count events by outcome and bucket, and sum their amounts."""
+    numbers: dict[str, float] = {}
+    for event in counted:
+        name = event.outcome if event.took_ms is None else f"{event.outcome} {bucket(event.took_ms)}"
+        numbers[name] = numbers.get(name, 0) + 1
+        if event.amounts:
+            add(numbers, event.amounts)
+    return numbers
 
 
 @lru_cache(4_096)
 def outcome_of(name: str) -> tuple[str, float]:
     """Return the outcome and the duration that a number is stored for; -1 without a duration."""
     outcome, _, number = name.rpartition(" ")
-    is_timed = outcome and number.lstrip("-").isdecimal()
+    is_timed = outcome and number.removeprefix("-").isdecimal()
     return outcome or name, middle_of(int(number)) if is_timed else -1.0
 
 
