@@ -21,6 +21,7 @@ from fact_magics.store.totals import (
     first_total,
     last_block,
     numbers_at,
+    numbers_of,
     stored_total,
     sum_of,
     total_at,
@@ -145,8 +146,7 @@ class _Block:
         self._enough = max(_FEW, total_at(connection, of, EVERYTHING, start).runs // 512)
         self.counted = 0
         self._events: dict[Scope, list[Event]] = {}
-        self._known: dict[Scope, Total] = {}
-        self._numbers: tuple[int, Mapping[str, float]] | None = None
+        self._known: dict[Scope, tuple[Total, Mapping[str, float]]] = {}
         self._due = {EVERYTHING}
 
     def ends_before(self, event: Event) -> bool:
@@ -166,7 +166,7 @@ class _Block:
 
     def add_many(self, place: Scope, seq: int, at: str, total: Total, numbers: Mapping[str, float]) -> None:
         """Add all rows of the block, which are of one session and tool, by their counts."""
-        self._known[place], self._numbers = total, (self.start, numbers)
+        self._known = {place: (total, numbers)}
         self._due |= _scopes(place)
         self.seq = seq
         self._reached_at = max(self._reached_at, at)
@@ -181,23 +181,30 @@ class _Block:
         connection.execute(
             "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", (of, self.seq, min(self._reached_at, now))
         )
-        gained: dict[Scope, Total] = {}
-        counted = {place: sum_of(events_) for place, events_ in self._events.items()}
-        for place, total in (counted | self._known).items():
+        gained: dict[Scope, tuple[Total, dict[str, float]]] = {}
+        counts = {place: (sum_of(rows), numbers_of(rows)) for place, rows in self._events.items()}
+        for place, (total, numbers) in (counts | self._known).items():
             for scope in _scopes(place):
-                known = gained.get(scope)
-                gained[scope] = known.plus(total) if known else total
+                known, summed = gained.setdefault(scope, (Total(), {}))
+                gained[scope] = known.plus(total), summed
+                add(summed, numbers)
         stored: list[tuple[Scope, int, Total]] = []
-        for scope, total in gained.items():
+        rows = []
+        for scope, (total, numbers) in gained.items():
             earlier = stored_total(connection, of, scope, self.start) if self.start else None
             if earlier:
-                stored.append((scope, earlier.runs, earlier.plus(total)))
+                total = earlier.plus(total)
             elif scope in self._due:
-                stored.append((scope, 0, sum_of(events(connection, of, scope, 0, self.seq))))
-        _store(connection, [(of, *scope, self.seq, *total) for scope, _, total in stored])
+                counted = events(connection, of, scope, 0, self.seq)
+                total, numbers = sum_of(counted), numbers_of(counted)
+            else:
+                continue
+            stored.append((scope, earlier.runs if earlier else 0, total))
+            rows.append((of, *scope, self.seq, *total, _text(numbers)))
+        _store(connection, rows)
         for scope, runs, total in stored:
             if total.runs // _NUMBERED > runs // _NUMBERED:
-                keep_numbers(connection, of, scope, self.seq, self._numbers)
+                keep_numbers(connection, of, scope, self.seq)
         if of == RUNS:
             _note_leaders(connection, [(*scope, total.runs) for scope, _, total in stored if scope[1]])
 
@@ -212,24 +219,16 @@ def _note_leaders(connection: sqlite3.Connection, tools: list[tuple[str, str, in
     connection.executemany(delete, [{"session": session, "most": LEADERS} for session in sessions])
 
 
-def keep_numbers(
-    connection: sqlite3.Connection,
-    of: str,
-    scope: Scope,
-    seq: int,
-    known: tuple[int, Mapping[str, float]] | None = None,
-) -> None:
-    """Store the numbers of a scope at the end of a block.
-
-    `known` is the row before the block and the numbers of the rows after it, if they need not be read.
-    """
-    after, more = known or (seq, {})
-    numbers = numbers_at(connection, of, scope, after)
-    add(numbers, more)
+def keep_numbers(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) -> None:
+    """Store the numbers of a scope at the end of a block."""
     connection.execute(
         "INSERT OR REPLACE INTO distributions VALUES (?, ?, ?, ?, ?)",
-        (of, *scope, seq, json.dumps(numbers, separators=(",", ":"))),
+        (of, *scope, seq, _text(numbers_at(connection, of, scope, seq))),
     )
+
+
+def _text(numbers: dict[str, float]) -> str:
+    return json.dumps(numbers, separators=(",", ":"))
 
 
 def count_removed(
@@ -260,7 +259,7 @@ def count_removed(
         if seq is None:
             seq = end
             total = total_at(connection, RUNS, scope, end)
-            _store(connection, [(*where, end, *total)])
+            _store(connection, [(*where, end, *total, None)])
             if scope[1]:
                 _note_leaders(connection, [(*scope, total.runs)])
         keep_numbers(connection, RUNS, scope, seq)
@@ -268,7 +267,7 @@ def count_removed(
 
 
 def _store(connection: sqlite3.Connection, totals: Sequence[tuple[object, ...]]) -> None:
-    connection.executemany("INSERT OR REPLACE INTO block_totals VALUES (?, ?, ?, ?, ?, ?, ?, ?)", totals)
+    connection.executemany("INSERT OR REPLACE INTO block_totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", totals)
 
 
 def _scopes(place: Scope) -> set[Scope]:

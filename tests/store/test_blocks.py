@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fact_magics.store import ExecutionRow, MapRows, blocks, stats
+from fact_magics.store import ExecutionRow, MapRows, blocks, stats, totals
 from fact_magics.store.binding import Connection
 from fact_magics.store.history import add_runs
 from fact_magics.store.pruning import remove_runs
@@ -192,13 +192,39 @@ def test_removed_rows_still_count_and_none_of_them_counts_since_a_later_time(
     connection.close()
 
 
+@settings(max_examples=50, deadline=None)
+@given(histories, st.integers(1, 20), st.sets(st.integers(0, 89)))
+def test_stored_numbers_are_those_of_the_rows_also_if_an_older_version_stored_none(
+    history: list[tuple[float, ExecutionRow]], size: int, older: set[int]
+) -> None:
+    connection = opened()
+    keep(connection, timed(history), size)
+    missing = "UPDATE block_totals SET numbers = NULL WHERE seq = ?"
+    connection.executemany(missing, [(seq,) for seq in older])
+    for (end,) in connection.execute("SELECT seq FROM blocks").fetchall():
+        for scope in (totals.EVERYTHING, ("1", ""), ("", "a"), ("2", "a"), ("", "nobody")):
+            rows = totals.events(connection, totals.RUNS, scope, 0, end)
+            assert totals.numbers_at(connection, totals.RUNS, scope, end) == totals.numbers_of(rows)
+    connection.close()
+
+
+def test_the_numbers_of_a_block_are_not_read_from_its_rows() -> None:
+    connection = opened()
+    keep(connection, [ExecutionRow(tool_name="a", status=Status.OK) for _ in range(30)], 10)
+    end = totals.last_block(connection, totals.RUNS)
+    known = totals.numbers_at(connection, totals.RUNS, totals.EVERYTHING, end)
+    connection.execute("UPDATE tool_executions SET status = 'error'")
+    assert totals.numbers_at(connection, totals.RUNS, totals.EVERYTHING, end) == known == {"ok -2000": end}
+    connection.close()
+
+
 def test_the_tables_of_totals_stay_small() -> None:
     connection = opened()
     rows = [ExecutionRow(tool_name=f"t{number}", status=Status.OK) for number in range(2_000)]
     with patch.multiple(blocks, BLOCK=64, is_due=lambda seq: seq % 64 == 0):
         keep(connection, rows, 100)
-    [totals] = connection.execute("SELECT count(*) FROM block_totals WHERE tool_name <> ''").fetchone()
-    assert totals == len(range(64, 1_984, 64))
+    [stored] = connection.execute("SELECT count(*) FROM block_totals WHERE tool_name <> ''").fetchone()
+    assert stored == len(range(64, 1_984, 64))
     [leaders] = connection.execute("SELECT count(*) FROM leaders").fetchone()
     assert leaders <= blocks.LEADERS
     connection.close()
