@@ -102,7 +102,7 @@ def _quick(codec: ModuleType) -> Any:
             return decode(wire, classes=classes)
         return scan(wire.decode(), 0)[0]
 
-    return SimpleNamespace(decode=decode_call, encode=codec.encode)
+    return SimpleNamespace(decode=decode_call, encode_parts=codec.encode_parts)
 
 
 class _Held:
