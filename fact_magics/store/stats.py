@@ -257,7 +257,8 @@ def _find(connection: sqlite3.Connection, of: str, scope: Scope, since: str | No
         base = first_total(connection, of, scope, base) or end
     reached = total if base == end else total_at(connection, of, scope, base)
     wanted = reached.runs - earlier.runs
-    limit = 2 * ROWS_READ
+    # Without any total, the rows were read anyway.
+    limit = max(2 * ROWS_READ, wanted if base == end else 0)
     group = events(connection, of, scope, before, base, limit) if wanted > 0 else []
     if len(group) < wanted and (since is None or len(group) == limit or since <= removed_at(connection)):
         base, reached, group = before, earlier, []

@@ -190,14 +190,10 @@ def _covered_ms(attempts: Sequence[tuple[str, float]]) -> float:
     return covered
 
 
-def add(numbers: dict[str, float], others: Mapping[str, float], times: int = 1) -> None:
-    """Add other numbers to `numbers`, or subtract them; what is zero then is left out."""
+def add(numbers: dict[str, float], others: Mapping[str, float]) -> None:
+    """Add other numbers to `numbers`."""
     for name, number in others.items():
-        summed = numbers.get(name, 0) + times * number
-        if summed > 0 or times > 0:
-            numbers[name] = summed
-        else:
-            numbers.pop(name, None)
+        numbers[name] = numbers.get(name, 0) + number
 
 
 def bucket(milliseconds: float) -> int:
@@ -361,12 +357,11 @@ def outcome_of(name: str) -> tuple[str, float]:
 
 def _read(stored: object) -> dict[str, float]:
     with suppress(ValueError, TypeError, AttributeError, RecursionError):  # another program wrote it
-        read = json.loads(stored)  # type: ignore[arg-type]
-        return {
-            name: number
-            for name, number in read.items()
-            if type(number) in (int, float) and 0 <= number < _MOST and len(name) < 100
-        }
+        read: dict[str, float] = json.loads(stored)  # type: ignore[arg-type]
+        known = read.values()
+        are_numbers = {*map(type, known)} <= {int, float} and min(known) >= 0 and sum(known) < _MOST
+        if are_numbers and max(map(len, read)) < 100:
+            return read
     return {}
 
 

@@ -218,6 +218,14 @@ def test_the_numbers_of_a_block_are_not_read_from_its_rows() -> None:
     connection.close()
 
 
+def test_points_show_the_runs_of_a_tool_that_got_no_total() -> None:
+    connection = opened()
+    rows = timed([(1.0, ExecutionRow(tool_name=name, status=Status.OK)) for name in "aaaabaaaabaa"])
+    keep(connection, rows, 1)
+    agree(read_stats(connection, tool_name="a"), rows, ("", "a"), None)
+    connection.close()
+
+
 def test_the_tables_of_totals_stay_small() -> None:
     connection = opened()
     rows = [ExecutionRow(tool_name=f"t{number}", status=Status.OK) for number in range(2_000)]
