@@ -6,7 +6,6 @@ All prices are exact decimals in US dollars. Nothing here uses the network.
 from __future__ import annotations
 
 import asyncio
-import gc
 import re
 import sys
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fact_magics.collector import uncollected
 from fact_magics.errors import ProviderError
 from fact_magics.text import one_line
 
@@ -171,18 +171,13 @@ def _from_litellm(entry: Mapping[str, Any]) -> dict[str, Any]:
 @cache
 def _snapshot() -> Any:
     """Load the list; return the function that gives the list now in use."""
-    # Loading creates only objects that stay, so a garbage collection would take time for nothing.
-    is_collecting = gc.isenabled()
-    gc.disable()
     try:
-        get = import_module("genai_prices.data_snapshot").get_snapshot
-        get()
+        with uncollected():  # loading creates only objects that stay
+            get = import_module("genai_prices.data_snapshot").get_snapshot
+            get()
     except Exception as error:  # noqa: BLE001 - a damaged list may raise any error
         raise ProviderError(
             f"The price list of genai-prices can't be read: {one_line(str(error), 200)}.",
             hint="Reinstall it with: pip install --force-reinstall genai-prices",
         ) from None
-    finally:
-        if is_collecting:
-            gc.enable()
     return get
