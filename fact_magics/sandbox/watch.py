@@ -71,6 +71,8 @@ class Watch:
             taken = min(len(data), len(self.room))
             self.room[:taken] = data[:taken]
             self._filled += len(data)  # if this is too much, the frame is not whole
+            if self._filled > most + frames.PREFIX:
+                self.stop("result")
         elif len(self._frame) > most + frames.PREFIX:
             self.stop("result")
         else:

@@ -57,6 +57,7 @@ class ZygotePool:
         self._closed = False
         self._coming = 0
         self._spares: set[ZygoteKind] = set()  # the kinds whose spare zygote is starting
+        self._left: dict[asyncio.Task[Warden], ZygoteKind] = {}  # starting for calls that were cancelled
         self.layers: tuple[str, ...] = ()
 
     async def start(self) -> None:
@@ -150,11 +151,15 @@ class ZygotePool:
             if not warden.is_prepared:
                 self._add_spare(kind)
             return warden
-        self._make_room()
-        spawning = asyncio.create_task(self._spawn(kind, busy=True))
+        spawning = next((task for task, its_kind in self._left.items() if its_kind == kind), None)
+        if spawning is None:
+            self._make_room()
+            spawning = asyncio.create_task(self._spawn(kind, busy=True))
+        self._left.pop(spawning, None)
         try:
             return await asyncio.shield(spawning)
         except asyncio.CancelledError:
+            self._left[spawning] = kind
             self._later(self._keep(spawning))
             raise
 
@@ -176,10 +181,11 @@ class ZygotePool:
         finally:
             self._spares.discard(kind)
 
-    @staticmethod
-    async def _keep(spawning: asyncio.Task[Warden]) -> None:
-        """Keep a zygote for the next call if its own call was cancelled before the zygote had started."""
-        (await spawning).use.release()
+    async def _keep(self, spawning: asyncio.Task[Warden]) -> None:
+        """Keep a zygote whose call was cancelled before it had started, unless another call has taken it."""
+        await asyncio.wait((spawning,))
+        if self._left.pop(spawning, None) is not None:
+            spawning.result().use.release()
 
     async def _spawn(self, kind: ZygoteKind, *, busy: bool) -> Warden:
         assert self._base is not None  # noqa: S101 - set by start(), which comes first

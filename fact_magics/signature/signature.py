@@ -32,7 +32,7 @@ from fact_magics.values import (
     encode_call,
     normalise,
 )
-from fact_magics.values.summaries import describe
+from fact_magics.values.summaries import describe, describe_copy
 from fact_magics.values.tables import opened, stand_ins
 
 if TYPE_CHECKING:
@@ -120,8 +120,10 @@ class Signature:
     def _prepared(self, name: str, value: object) -> object:
         """Convert a value to plain data, in which a table is a stand-in if the parameter takes tables."""
         if name in self._tabular:
+            # While files are read, the caller may go on.
+            finish = describe_copy if self.takes_paths else describe
             try:
-                return normalise(stand_ins(value, describe), where=name)
+                return normalise(stand_ins(value, finish), where=name)
             except ValueTypeError as error:
                 error.where = name
                 raise

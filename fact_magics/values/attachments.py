@@ -6,6 +6,7 @@ buffer are filled up to a multiple of 64 bytes, so that NumPy and Arrow can use 
 
 from __future__ import annotations
 
+import mmap
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +48,14 @@ def gathered(parts: list[bytes | memoryview]) -> Wire:
 
 
 def memory(size: int) -> memoryview:
-    """Return memory for a large canonical form; NumPy asks for huge pages, which take less time."""
-    numpy = sys.modules.get("numpy")
-    return memoryview(bytearray(size) if numpy is None else numpy.empty(size, numpy.uint8))
+    """Return memory for a large canonical form. It is used only once it is written to.
+
+    NumPy asks for huge pages, which take less time.
+    """
+    if (numpy := sys.modules.get("numpy")) is not None:
+        return memoryview(numpy.empty(size, numpy.uint8))
+    flags = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    return memoryview(mmap.mmap(-1, size, **flags))
 
 
 def buffers_of(value: Any) -> Iterator[memoryview]:

@@ -37,6 +37,12 @@ def describe(table: Table, value: Any) -> None:
     }
 
 
+def describe_copy(table: Table, value: Any) -> None:
+    """Do the same as `describe`, with a copy of the data: the object may change before it is sent."""
+    table.buffers = tuple(memoryview(bytes(buffer)) for buffer in table.buffers)
+    describe(table, value)
+
+
 def _first(value: Any) -> tuple[list[tuple[object, object]], list[list[object]]]:
     """Return the names and dtypes of the first columns, and the first rows of these."""
     if hasattr(value, "column_names"):  # of Arrow

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from fact_magics import FactCore, ToolSpec
+from fact_magics.core.files import InputFiles
 from fact_magics.errors import CellError, InvalidInput
 from fact_magics.signature import read_signature, signature_identity
 from fact_magics.store import Candidate
@@ -141,6 +142,31 @@ def work(
     pd.testing.assert_series_equal(doubled, series * 2)
     np.testing.assert_array_equal(arrays["m"], np.eye(2) + 1)
     assert size == 4
+
+
+async def test_a_table_that_changes_while_a_file_is_read_does_not_get_the_key_of_another(
+    keep, tmp_path, monkeypatch
+):
+    """Otherwise the answer for the new content would be cached for the old one."""
+    tool = await keep(
+        "from pathlib import Path\nimport numpy as np\ndef total(a: np.ndarray, path: Path) -> float:\n"
+        "    return float(a.sum())\n"
+    )
+    file = tmp_path / "x.txt"
+    file.write_text("four")
+    for size in (3, 200_000):
+        array = np.ones(size)
+        take = InputFiles.take
+
+        def take_later(*args: Any, array: Any = array, take: Any = take, **options: Any) -> Any:
+            array[:] = 0.0  # as the thread that awaits the call may do
+            return take(*args, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(InputFiles, "take", take_later)
+            assert await tool.acall(array, file) == size
+        assert await tool.acall(np.ones(size), file) == size
+        assert await tool.acall(array, file) == 0.0
 
 
 @pytest.mark.parametrize(

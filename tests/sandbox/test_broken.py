@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -115,10 +118,15 @@ async def test_a_forged_frame_is_no_more_than_a_claim(bench: Bench) -> None:
     assert (outcome.status, outcome.result) == (Status.OK, b"7")
 
 
-async def test_an_endless_frame_is_cut(bench: Bench) -> None:
+@pytest.mark.parametrize("begin", ["", "R" + "\0" * 5 + "\x10" + "\0" * 3], ids=["any", "of a large table"])
+async def test_an_endless_frame_is_cut(bench: Bench, begin: str) -> None:
     """The parent's memory does not grow with what comes through the pipe."""
-    source = f"{FIND_PIPE}\ndef tool():\n    while True: os.write(pipes()[-1], bytes(1 << 16))"
-    outcome = await bench.run(source, timeout_seconds=60)
+    source = f"""{FIND_PIPE}
+def tool(begin):
+    os.write(pipes()[-1], begin.encode())
+    while True: os.write(pipes()[-1], bytes(1 << 16))
+"""
+    outcome = await bench.run(source, begin, timeout_seconds=60)
     assert (outcome.status, outcome.limit) == (Status.LIMIT, "result 32 MB")
 
 
@@ -305,3 +313,25 @@ async def test_nothing_runs_after_the_result(bench: Bench) -> None:
         """
     outcome = await bench.run(source)
     assert (outcome.status, outcome.printed) == (Status.OK, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+async def test_a_size_that_is_only_claimed_takes_no_memory() -> None:
+    """Not even where NumPy is not imported; a process that is forked later has its own copy."""
+    program = """
+import os, sys
+from fact_magics.sandbox.frames import large_frame
+def held():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+before, size = held(), 256 << 20
+frame = large_frame(b"R" + size.to_bytes(8, "big") + bytes(1), size)
+assert len(frame) == 9 + size
+assert held() - before < 32 << 20
+if os.fork() == 0:
+    frame[0] = 1
+    os._exit(0)
+os.wait()
+assert frame[0] == 0
+assert "numpy" not in sys.modules
+"""
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], check=True)
