@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Put the garbage collector off for a step of a few milliseconds.
+    """Put the garbage collector off for a step of a few milliseconds, in all threads.
 
-    It would run after every 700 new objects, and now and then look at all objects of the notebook.
+    It would run again and again while objects are made, and now and then look at all objects of the notebook.
     """
     was_enabled = gc.isenabled()
     gc.disable()

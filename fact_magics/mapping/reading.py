@@ -68,25 +68,25 @@ class Reader:
         position, unread = 0, None
         coming: deque[_Part] = deque()
         try:
-            async with aclosing(self._parts()) as parts:
-                async for part in parts:
-                    self._ledger.extend_to(position + len(part))
-                    planned = await self._planned(position, part)
-                    position += len(part)
-                    coming.append(self._looked_up(planned))
-                    # A search waits for the commit before it, so further parts are planned meanwhile.
-                    while coming and (len(coming) > _MOST_COMING or coming[0].known.done()):
-                        await self._admit(coming.popleft())
-                        await on_part()
-        except FactError as error:
-            unread = error
-        except BaseException:
+            try:
+                async with aclosing(self._parts()) as parts:
+                    async for part in parts:
+                        self._ledger.extend_to(position + len(part))
+                        planned = await self._planned(position, part)
+                        position += len(part)
+                        coming.append(self._looked_up(planned))
+                        # A search waits for the commit before it, so further parts are planned meanwhile.
+                        while coming and (len(coming) > _MOST_COMING or coming[0].known.done()):
+                            await self._admit(coming.popleft())
+                            await on_part()
+            except FactError as error:
+                unread = error
+            while coming:
+                await self._admit(coming.popleft())
+                await on_part()
+        finally:
             for each in coming:
                 each.known.cancel()
-            raise
-        while coming:
-            await self._admit(coming.popleft())
-            await on_part()
         if unread is not None:
             raise unread
 

@@ -135,7 +135,7 @@ def large_frame(begin: bytes | bytearray, most: int) -> memoryview | None:
     size = int.from_bytes(begin[1:PREFIX], "big")
     if begin[:1] != RESULT or begin[PREFIX : PREFIX + 1] != _TABLES or not LARGE <= size <= most:
         return None
-    before = -PREFIX % _ALIGNED  # the payload, which tables use where it is, begins at a multiple of 64 bytes
+    before = -PREFIX % _ALIGNED  # then the payload, which tables use in place, is aligned as the memory is
     return memory(before + PREFIX + size)[before:]
 
 

@@ -51,6 +51,10 @@ _REMOVE = "Remove that file, unless another program needs it."
 _ANOTHER = "Name another file in DATABASE_URL."
 _FOREIGN = ("belongs to another program.", _ANOTHER)
 _UNKNOWN = f"If you don't know why, don't use this file. {_ANOTHER}"
+_RENEWED = (
+    "was brought up to date by a newer fact_magics in another kernel.",
+    "Restart this kernel. If that does not help, upgrade with `pip install -U fact_magics`.",
+)
 _DENIED = "permission denied"
 _FILE_IN_PATH = "a part of its path is a file"
 _DISK_FULL = "the disk is full"
@@ -102,11 +106,12 @@ _SYSTEM = {
 class Database:
     """An open database file, made by `open`; all queries and transactions run on one thread, in order."""
 
-    def __init__(self, path: Path, worker: Worker, locks: Locks, seconds: float) -> None:
+    def __init__(self, path: Path, worker: Worker, locks: Locks, seconds: float, version: int) -> None:
         self.path = path
         self._worker = worker
         self._locks = locks
         self._seconds = seconds
+        self._version = version
 
     @classmethod
     async def open(
@@ -130,13 +135,13 @@ class Database:
             locks.stop()
             worker.stop()
             raise
-        return cls(path, worker, locks, seconds)
+        return cls(path, worker, locks, seconds, len(migrations))
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a query; it does not wait for other programs that write."""
         wait = self.lock_wait()
         with self._errors_explained(wait):
-            return await self._worker.run(partial(_patiently, work=work, wait=wait, seconds=self._seconds))
+            return await self._worker.run(self._patient(work, wait))
 
     def read_blocking(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a query as `read` does, but block the calling thread; an interrupt ends the wait for a lock."""
@@ -146,7 +151,7 @@ class Database:
             interrupts.append(None)
             wait.stop()
 
-        patient = partial(_patiently, work=work, wait=wait, seconds=self._seconds)
+        patient = self._patient(work, wait)
         try:
             with self._errors_explained(wait):
                 return self._worker.run_blocking(patient, stop)
@@ -195,12 +200,25 @@ class Database:
         self._locks.stop()
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T], wait: LockWait) -> Callable[..., T]:
+        patient = self._patient(partial(_transact, work=work), wait)
+
         def transaction(connection: Connection) -> T:
-            result = _patiently(connection, partial(_transact, work=work), wait, self._seconds)
+            result = patient(connection)
             self._locks.is_locked = False
             return result
 
         return transaction
+
+    def _patient(self, work: Callable[[sqlite3.Connection], T], wait: LockWait) -> Callable[..., T]:
+        def patient(connection: Connection) -> T:
+            try:
+                return _patiently(connection, work, wait, self._seconds)
+            except sqlite3.OperationalError as error:
+                if _code(error) == sqlite3.SQLITE_ERROR and _user_version(connection) > self._version:
+                    raise _refusal(self.path, *_RENEWED) from error  # the tables are others than this code's
+                raise
+
+        return patient
 
     async def aclose(self) -> None:
         """Close the file after all earlier work; closing twice is not an error."""

@@ -1,10 +1,11 @@
 """Totals of the history, so that ``%fact stats`` need not read its rows.
 
-The rows of a table form blocks of up to 64, in the order of their numbers. A scope is a session and a tool;
-an empty text means all of them. When a block ends, each scope with rows in the block gets a total, which
-counts all rows of the scope up to there. So the difference between two totals counts the rows between the
-ends of two blocks. The rows after the last block are read themselves. So are the rows of a scope before its
-first total, which `blocks` stores when the scope has about 64 rows.
+The rows of a table form blocks of up to 64, in the order of their numbers; rows of a map that are stored
+together form blocks of up to 512. A scope is a session and a tool; an empty text means all of them. When a
+block ends, each scope with rows in the block gets a total, which counts all rows of the scope up to there. So
+the difference between two totals counts the rows between the ends of two blocks. The rows after the last
+block are read themselves. So are the rows of a scope before its first total, which `blocks` stores when the
+scope has about 64 rows.
 
 A block also has the latest time of all rows up to its end. The rows since a time are the difference to the
 total of the block that reached the time, and some rows of this block.

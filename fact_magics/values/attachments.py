@@ -36,9 +36,9 @@ def with_buffers(json: bytes, buffers: Iterable[memoryview]) -> list[bytes | mem
 
 
 def gathered(parts: list[bytes | memoryview]) -> Wire:
-    """Copy the parts of a canonical form to one place: bytes, or a read-only view if they are large."""
+    """Copy the parts of a canonical form to one place: bytes, or a read-only view of large tables."""
     size = sum(map(len, parts))
-    if size < LARGE:
+    if size < LARGE or len(parts) == 1:  # what reads a form without tables needs the methods of bytes
         return b"".join(parts)
     whole, at = memory(size), 0
     for part in parts:

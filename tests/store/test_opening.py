@@ -415,6 +415,17 @@ class TestMigrations:
             await database.aclose()
             assert (rows, version) == ([("ab", 7)], (len(MIGRATIONS) + 1,))
 
+    async def test_a_kernel_whose_tables_a_newer_one_changed_says_so(self, path: Path) -> None:
+        """Its database is whole, so it must not advise to move it away."""
+        changed = ("ALTER TABLE tool_executions RENAME TO runs",)
+        async with await Store.open(path) as store:
+            newer = await Database.open(path, migrations=(*MIGRATIONS, changed))
+            await newer.aclose()
+            for ask in (store.history.runs(), store.commit([ExecutionRow(tool_name="t", status=Status.OK)])):
+                with pytest.raises(StoreError, match="newer fact_magics in another kernel") as caught:
+                    await ask
+                assert caught.value.hint.startswith("Restart this kernel.")
+
     async def test_a_step_that_fails_leaves_the_version_that_was_there(self, path: Path) -> None:
         await self.version_1(path)
         broken = (*self.ADDED, "INSERT INTO nowhere VALUES (1)")

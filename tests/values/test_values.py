@@ -29,9 +29,11 @@ from fact_magics.values import (
     WireError,
     decode,
     encode,
+    encode_call,
     normalise,
     plain,
 )
+from fact_magics.values.attachments import LARGE
 from fact_magics.values.forms import MAX_DEPTH
 
 
@@ -444,3 +446,9 @@ def test_what_the_sandbox_is_sent_of_it_loads_with_the_standard_library_in_an_is
         check=True,
     )
     assert done.stdout.decode().strip() == f"{encode((1, {2}))!r} []"
+
+
+def test_a_large_call_without_tables_is_read_whether_its_arguments_have_names_or_not():
+    text = "a" * 2 * LARGE
+    for args, kwargs in (([text], {}), ([], {"text": text})):
+        assert decode(encode_call(args, kwargs)) == {"args": args, "kwargs": kwargs}
