@@ -47,7 +47,7 @@ def test_an_answer_puts_the_grown_cell_below(asking):
 
 def test_a_probe_lists_surprises_with_the_lines_to_add(asking):
     source = 'def first(text: str) -> str:\n    """Give the first letter."""\n    return text[0]\n'
-    asking.write("first", source, examples='>>> first("ab")\n\'a\'\n')
+    asking.write("first", source, examples=">>> first(\"ab\")\n'a'\n")
     cell = asking.run("%fact probe first")
     assert cell.status == "ok", cell.traceback
     assert "raises IndexError" in cell.plain

@@ -135,7 +135,12 @@ _TABLE = (
         "%fact metrics",
         "Print the counters of this kernel for Prometheus, or serve them on this machine.",
         options=(
-            Option("--port", "Serve them at this port until the kernel ends.", "N", whole_number(1, 65_535)),
+            Option(
+                "--port",
+                "Serve them at this port until the kernel ends; 0 chooses a free one.",
+                "N",
+                whole_number(0, 65_535),
+            ),
         ),
         examples=("%fact metrics", "%fact metrics --port 9464"),
         work=metrics.show_metrics,
