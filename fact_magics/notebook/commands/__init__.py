@@ -197,7 +197,7 @@ _TABLE = (
         options=(
             Option(
                 "--from",
-                "A file with one JSON object of inputs a line, or a variable: a list of dicts, a DataFrame.",
+                "A file with one JSON object of inputs a line, or a variable: a list or a DataFrame.",
                 "FILE|VAR",
             ),
             TIMEOUT,
