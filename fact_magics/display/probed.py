@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from fact_magics.display.cells import Cell
 from fact_magics.display.html import Html, Record, element, folded, join, preformatted
-from fact_magics.display.table import Cell, Table
+from fact_magics.display.table import Table
 from fact_magics.errors import CellError
 from fact_magics.text import inert, one_line, plural
 from fact_magics.writing.examples import read_body
