@@ -136,8 +136,9 @@ class Workers:
                     return
                 most = self._executor.rows_alone if self._alone else None
                 rows = self._size.take(ledger.queue, self._executor.slots, most)
-                ledger.queue.extendleft(reversed(rows[self._share() :]))
-                del rows[self._share() :]
+                share = max(1, self._share() // self._executor.slots)
+                ledger.queue.extendleft(reversed(rows[share:]))
+                del rows[share:]
                 self._busy += 1
             if most is not None or len(rows) == 1:
                 await self._run_alone(rows)
@@ -147,14 +148,14 @@ class Workers:
             await self.tell()
 
     def _share(self) -> int:
-        """How many processes, and rows of a process, may run now.
+        """How many processes may run now, and how many rows in all of them.
 
         If the first error ends the map, rows that come after it should not run. So a map begins with a row
         at a time, and goes faster as more rows have ended.
         """
         if not self._options.stop_on_error:
             return sys.maxsize
-        return max(1, self._ledger.ended // 4)
+        return max(1, self._ledger.ended // 4) if self._ledger.failed is None else 0
 
     async def _run_alone(self, rows: list[Plan]) -> list[Answered]:
         """Run each row in a process of its own, and keep the answers."""
