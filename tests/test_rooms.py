@@ -40,7 +40,7 @@ ROWS = (
     ("bridge", "logs", "names"),
     ("owners",),
     ("errors",),
-    ("text", "redaction", "quiet", "packages", "atomic", "_version"),
+    ("text", "redaction", "quiet", "collector", "packages", "atomic", "_version"),
 )
 ROW = {room: number for number, row in enumerate(ROWS) for room in row}
 # Events tell the views what happens, so that they need no core.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fact_magics.collector import uncollected
 from fact_magics.core.cache import has_address, used_only_input
 from fact_magics.core.outputs import Answered, read_answer
 from fact_magics.core.plan import Plan
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from fact_magics.tool import ToolInput
 
 _SHORT = 100_000  # bytes; the history shortens longer values
+_IDS_AT_ONCE = 2_000
 _NAMED = len('{"args":[],"kwargs":')
 
 
@@ -54,6 +56,9 @@ class BulkRows:
         self._runs = ManyRuns(tool.signature)
         # Answers by key, since the last call of `note_saved` and the one before it.
         self._unsaved: list[dict[str, tuple[bytes, float]]] = [{}]
+        self._ids: list[str] = []
+        self.saves = 0
+        """How often answers were stored."""
         self._settings = (request.timeout_seconds, request.memory_mb, request.fresh)
         self._parent_id = parent_id
         metadata = tool.metadata
@@ -75,6 +80,7 @@ class BulkRows:
         has_end = metadata.ttl_seconds is not None or request.ttl_seconds is not None
         return is_plain and not has_end and not answers.is_shared
 
+    @uncollected()
     def plan(self, start: int, rows: Sequence[Mapping[str, Any]]) -> list[Plan] | None:
         """Plan the runs of rows; see `RowRunner.plan`."""
         validated = self._runs.inputs(rows)
@@ -113,7 +119,13 @@ class BulkRows:
         Answers since then are still known here, because a search in the database may have begun earlier.
         """
         self._unsaved = [self._unsaved[-1], {}]
+        self.saves += 1
 
+    def knows_since(self, saves: int) -> bool:
+        """Whether `recall` finds all answers that were not stored at the time of so many saves."""
+        return self.saves <= saves + 1
+
+    @uncollected()
     def keep(
         self,
         plans: Sequence[Plan],
@@ -156,6 +168,7 @@ class BulkRows:
             for value, wire, answer in zip(values, wires, answers, strict=True)
         ]
 
+    @uncollected()
     def recalled(self, plans: Sequence[Plan], entries: Sequence[CacheEntry]) -> list[Any] | None:
         """Record rows that the cache answered, and return their values; see `RowRunner.recall`."""
         if any(entry.printed for entry in entries):
@@ -175,6 +188,13 @@ class BulkRows:
         self._recorder.add_of_map(recorded)
         return values
 
+    def _next_ids(self, count: int) -> list[str]:
+        """Take ids in ascending order, so that neighbours go to the same page of the database's index."""
+        while len(self._ids) < count:
+            self._ids += sorted(new_ids(_IDS_AT_ONCE))
+        taken, self._ids = self._ids[:count], self._ids[count:]
+        return taken
+
     def _recorded(
         self,
         plans: Sequence[Plan],
@@ -192,11 +212,12 @@ class BulkRows:
         if max(map(len, given)) > _SHORT:
             return None
         return MapRows(
-            same=replace(self._same, cached=cached, isolation=isolation, executed_at=utc_now()),
-            ids=new_ids(len(plans)),
+            same=replace(self._same, cached=cached, isolation=isolation),
+            ids=self._next_ids(len(plans)),
             positions=[planned.position for planned in plans],
             inputs=[text[_NAMED:-1] for text in given],
             outputs=outputs,
             keys=[planned.key for planned in plans],
+            times=[utc_now()] * len(plans),
             durations_ms=durations_ms,
         )

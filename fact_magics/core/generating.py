@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from fact_magics.core.accepting import Acceptor
     from fact_magics.events import Listener
     from fact_magics.providers.base import Provider
-    from fact_magics.store import Store
     from fact_magics.writing.proof import Accepted
 
 
@@ -78,7 +77,7 @@ async def ask(
     """
     spec = order.spec
     await acceptor.refuse_loss(order)
-    if settings.reuse and not spec.fresh and (known := await _known(spec, acceptor.store)):
+    if known := await known_version(spec, settings, acceptor):
         # Without the option, the cell says nothing about the time that another notebook may have given.
         if spec.ttl_seconds not in (None, known.metadata.ttl_seconds):
             known = await acceptor.store.tools.set_ttl(known, spec.ttl_seconds)
@@ -128,9 +127,11 @@ async def ask(
         await team.aclose()
 
 
-async def _known(spec: ToolSpec, store: Store) -> ToolVersion | None:
-    """Find the accepted version of an equal request, if this package can still read it."""
-    known = await store.tools.by_request(spec.request_hash)
+async def known_version(spec: ToolSpec, settings: Settings, acceptor: Acceptor) -> ToolVersion | None:
+    """Find the version of an equal request, if it may be reused and this package can still read it."""
+    if spec.fresh or not settings.reuse:
+        return None
+    known = await acceptor.store.tools.by_request(spec.request_hash)
     if known is None or not _answers(known.metadata, spec):
         return None
     try:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.accepting import Order
-from fact_magics.core.generating import ask, prepared
+from fact_magics.core.generating import ask, known_version, prepared
 from fact_magics.core.loaded import load
 from fact_magics.core.refining import plan_refinement
 from fact_magics.errors import CellError, FactError, GenerationFailed
@@ -145,8 +145,9 @@ class Growing:
     ) -> Tool:
         """Add an example to the contract of a tool, and store a version that passes the new contract.
 
-        If the version in use passes it, its source is kept. Otherwise the newest earlier candidate that
-        passes is taken. If there is none, a model is asked to change the tool.
+        If an equal request has a version, that one is used. Else, if the version in use passes the new
+        contract, its source is kept. Otherwise the newest earlier candidate that passes is taken. If there is
+        none, a model is asked to change the tool.
 
         Parameters
         ----------
@@ -174,6 +175,9 @@ class Growing:
         spec = request.model_copy(update={**whole, "yes_really": True, "examples_read": True})
         await self._acceptor.refuse_ungrantable(spec)
         emit = self._emitter(listener)
+        if (known := await known_version(request, self.settings, self._acceptor)) is not None:
+            order = Order(spec, emit, "answer", changed=changes)
+            return self._toolbox.hold(await self._acceptor.reuse(order, known))
         async for source, author in self._earlier(current):
             order = Order(spec, emit, "answer", keeps_failures=False, request_hash=request.request_hash)
             order.changed, order.about = changes, {"provider": author.provider}

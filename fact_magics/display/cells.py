@@ -53,11 +53,13 @@ def writer(provider: str, model: str) -> str:
 
 
 def price(attempts: Iterable[Any]) -> str:
-    """Say what attempts or their rows cost; empty if no model answered any of them."""
+    """Say what attempts or their rows cost; empty if no request to a model had to be paid."""
     costs = [
         attempt.cost_usd
         for attempt in attempts
-        if attempt.cost_usd is not None or (attempt.text and attempt.provider not in NO_MODELS)
+        if attempt.cost_usd is not None
+        # The server may charge for a request that was stopped while it waited for the first text.
+        or ((attempt.text or attempt.status is Status.INTERRUPTED) and attempt.provider not in NO_MODELS)
     ]
     known = [cost for cost in costs if cost is not None]
     if not known:

@@ -55,9 +55,11 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
     verdicts = last.verdicts if last else [_held(example) for example in ended.examples if ended.reused]
     if verdicts:
         parts.append(_verdicts(verdicts))
-    others = [attempt for attempt in ended.attempts if attempt.status is Status.OK and attempt is not last]
-    if last is not None and others:
-        parts.append(_candidates([last, *others]))
+    accepted = [attempt for attempt in ended.attempts if attempt.status is Status.OK]
+    if version is not None:
+        accepted.sort(key=lambda attempt: attempt is not last)
+    if len(accepted) > 1 or (accepted and accepted[0] is not last):
+        parts.append(_candidates(accepted, is_stored=version is not None))
     failed = [attempt for attempt in ended.attempts if attempt.failures]
     if failed:
         parts.append(_reasons(failed, len(ended.attempts), is_open=version is None))
@@ -86,25 +88,32 @@ def _shown_attempt(ended: GenerationEnded) -> Attempt | None:
     return ended.attempts[-1] if ended.attempts else None
 
 
-def _candidates(accepted: Sequence[Attempt]) -> Record:
-    """Show the candidates that were accepted, each source once; the first one became the version."""
+def _candidates(accepted: Sequence[Attempt], *, is_stored: bool) -> Record:
+    """Show the candidates that were accepted, each source once.
+
+    If a version was stored, the first candidate became it. Otherwise, their texts are shown below.
+    """
     same: dict[str, list[Attempt]] = {}
     for attempt in accepted:
         same.setdefault(attempt.source, []).append(attempt)
     rows: list[tuple[str | Cell, ...]] = []
     markup, lines = [], []
     for place, (source, attempts) in enumerate(same.items()):
+        first, are_several = attempts[0], len(attempts) > 1
         numbers = ", ".join(str(attempt.number) for attempt in attempts)
-        first = attempts[0]
-        what = "became the version" if place == 0 else "was accepted too"
-        if first.group is not None and place:
-            what = "gives other answers" if first.group > 1 else "gives the same answers"
+        named = f"candidate{'s' if are_several else ''} {numbers}"
+        what = f"{'were' if are_several else 'was'} accepted{' too' if is_stored else ', but not stored'}"
+        if is_stored and place == 0:
+            what = "became the version"
+        elif is_stored and first.group is not None:
+            verb = "give" if are_several else "gives"
+            what = f"{verb} other answers" if first.group > 1 else f"{verb} the same answers"
         took = ", ".join(duration(attempt.duration_ms) for attempt in attempts)
         rows.append((numbers, what, code(first.parting_call), took, price(attempts)))
-        called = f", as to {first.parting_call}" if first.parting_call else ""
-        lines.append(f"candidate {numbers} {what}{called}")
-        if place:
-            markup.append(_source(source, f"Candidate {numbers}"))
+        called = f", as to {first.parting_call}" if is_stored and first.parting_call else ""
+        lines.append(f"{named} {what}{called}")
+        if place and is_stored:
+            markup.append(_source(source, named.capitalize()))
     head = ("Candidate", "Result", "Another answer to", "Took", "Cost")
     table = Table("", head, rows, optional=("Another answer to", "Cost"), numbers=("Took", "Cost"))
     count = plural(len(accepted), "accepted candidate")

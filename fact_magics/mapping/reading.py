@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
     from fact_magics.store import CacheEntry, MapRow
 
 _PART = 1_000  # rows that are planned and looked up together
+_MOST_COMING = 8  # parts whose answers are searched
 _SLICE = 50  # rows that are planned by themselves before the loop may do other work
 
 
 class _Part(NamedTuple):
-    """Planned rows, and the search for their answers."""
+    """Planned rows, the search for their answers, and how many commits there were before it."""
 
     rows: list[Plan]
     known: asyncio.Task[dict[int, CacheEntry]]
+    saves: int
 
 
 class Reader:
@@ -63,29 +66,30 @@ class Reader:
         FactError
             The table can't be read. The ledger has the rows before that.
         """
-        position, last, unread = 0, None, None
+        position, unread = 0, None
+        coming: deque[_Part] = deque()
         try:
             async with aclosing(self._parts()) as parts:
                 async for part in parts:
                     self._ledger.extend_to(position + len(part))
                     planned = await self._planned(position, part)
                     position += len(part)
-                    last, before = _Part(planned, asyncio.create_task(self._look_up(planned))), last
-                    # The database looks up this part while the part before is handed over, and the next
-                    # one is planned.
-                    if before is not None:
-                        await self._admit(before)
+                    coming.append(self._looked_up(planned))
+                    # A search waits for the commit before it, so further parts are planned meanwhile.
+                    while coming and (len(coming) > _MOST_COMING or coming[0].known.done()):
+                        await self._admit(coming.popleft())
                         await on_part()
                     if self._ledger.refused is not None:
                         break
         except FactError as error:
             unread = error
         except BaseException:
-            if last is not None:
-                last.known.cancel()
+            for each in coming:
+                each.known.cancel()
             raise
-        if last is not None:
-            await self._admit(last)
+        while coming:
+            await self._admit(coming.popleft())
+            await on_part()
         if unread is not None:
             raise unread
 
@@ -126,12 +130,15 @@ class Reader:
             waiting.append(planned if self._keeps else kept_by(self._map, planned))
         return waiting
 
-    async def _look_up(self, rows: list[Plan]) -> dict[int, CacheEntry]:
-        return await self._rows.known(rows, self._bulk)
+    def _looked_up(self, rows: list[Plan]) -> _Part:
+        saves = 0 if self._bulk is None else self._bulk.saves
+        return _Part(rows, asyncio.create_task(self._rows.known(rows, self._bulk)), saves)
 
     async def _admit(self, part: _Part) -> None:
         """Answer the rows that are known, and give the others to the ledger."""
         known = await part.known
+        if self._bulk is not None and not self._bulk.knows_since(part.saves):
+            known = await self._looked_up(part.rows).known  # the part has waited for long
         if self._bulk is not None:
             # Equal rows may have got their answers since.
             recalled = enumerate(self._bulk.recall(part.rows))

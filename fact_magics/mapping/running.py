@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from fact_magics.mapping.options import MapOptions
     from fact_magics.mapping.table import Table
 
-_MOST_WAITING = 16_000  # planned rows that wait for a process
 _MOST_UNSAVED = 16_000
-_SAVED_AT_ONCE = 4_000
+_SAVED_AT_ONCE = 2_000
 _SAVE_SECONDS = 0.3
 _TELL_SECONDS = 0.1
 
@@ -172,9 +171,7 @@ class RowMap:
         """Wake the workers, and wait until they and the database have room for more rows."""
         self._take_note()
         await self._workers.tell()
-        changed = self._workers.changed
-        async with changed:
-            await changed.wait_for(lambda: self._ledger.held < _MOST_WAITING)
+        await self._workers.wait_for_room()
         if self._rows.waiting > _MOST_UNSAVED:
             await self._rows.save()
 

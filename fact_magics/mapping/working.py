@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from fact_magics.mapping.options import MapOptions
     from fact_magics.sandbox.batch import RowAnswer
 
+_MOST_WAITING = 16_000  # planned rows that wait for a process
+# Planning more rows would delay the sample, for which all processes wait.
+_MOST_BEFORE_SAMPLE = 4_000
+
 
 class Workers:
     """Take rows from the queue, a chunk or a row at a time, until all rows are read and have ended.
@@ -57,14 +61,15 @@ class Workers:
         self._alone = options.isolate == "row"
         self._busy = 0  # processes
         self._layers: tuple[str, ...] = ()  # of the last row that ran alone; the sample does
+        self._most_waiting = _MOST_BEFORE_SAMPLE
         self.bulk: BulkRows | None = None
         self.is_read = False
-        self.changed = asyncio.Condition()
+        self._changed = asyncio.Condition()
 
     async def run(self) -> None:
         """Run all rows that wait, if any; raises `FactError` if they can't be isolated."""
-        async with self.changed:
-            await self.changed.wait_for(lambda: self.is_read or self._ledger.queue)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.is_read or self._ledger.queue)
         if not self._ledger.queue:
             return
         self._on_answers()  # the view shows that the executor starts
@@ -76,6 +81,8 @@ class Workers:
             self._be_alone(why)
         if not self._alone:
             await self._try_sample()
+        self._most_waiting = _MOST_WAITING
+        await self.tell()
         workers = [asyncio.create_task(self._work()) for _ in range(self._executor.slots)]
         try:
             await first_error(workers, self._ledger.stop)
@@ -86,9 +93,18 @@ class Workers:
 
     async def tell(self, *, is_read: bool = False) -> None:
         """Wake the workers: rows were added, or all rows are read."""
-        async with self.changed:
+        async with self._changed:
             self.is_read |= is_read
-            self.changed.notify_all()
+            self._changed.notify_all()
+
+    async def wait_for_room(self) -> None:
+        """Wait until more rows may wait."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._is_full)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._ledger.held >= self._most_waiting
 
     def _be_alone(self, why: str) -> None:
         """Give each row a process of its own from now on."""
@@ -99,11 +115,18 @@ class Workers:
     async def _try_sample(self) -> None:
         """Run some rows alone, then in one process; if their answers differ, no rows share a process."""
         queue = self._ledger.queue
-        async with self.changed:
-            await self.changed.wait_for(lambda: self.is_read or len(queue) >= Sample.WORTH)
-        if len(queue) < Sample.WORTH:
-            self._alone = True
-            return
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(
+                    lambda: self.is_read or len(queue) >= Sample.WORTH or (queue and self._is_full)
+                )
+            if len(queue) >= Sample.WORTH:
+                break
+            if self.is_read:
+                self._alone = True
+                return
+            await self._run_alone([queue.popleft()])  # most rows are equal, and wait for this one
+            await self.tell()
         rows = [queue.popleft() for _ in range(Sample.ROWS)]
         size = self._executor.rows_alone
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
@@ -126,8 +149,8 @@ class Workers:
     async def _work(self) -> None:
         ledger = self._ledger
         while True:
-            async with self.changed:
-                await self.changed.wait_for(
+            async with self._changed:
+                await self._changed.wait_for(
                     lambda: (
                         (ledger.queue and self._busy < self._share()) or (self.is_read and not ledger.held)
                     )

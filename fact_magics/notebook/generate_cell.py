@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError, FactError
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.notebook.work import Host
     from fact_magics.probing.questions import Probe
-    from fact_magics.tool import Status, ToolSpec
+    from fact_magics.session import Session
+    from fact_magics.tool import Status, ToolSpec, ToolVersion
 
 
 def prepare_generation(host: Host, arguments: Arguments, cell: str) -> Work:
@@ -31,7 +33,7 @@ def prepare_generation(host: Host, arguments: Arguments, cell: str) -> Work:
     view = host.presenter.view(arguments, name, spec.examples)
     text = f"%%fact_generate {arguments.line}\n{cell}"
     return _work(
-        host, name, lambda: _kept(core, core.generate(spec, view.put), text), view, f"Writing {name}"
+        host, name, lambda: _kept(core, core.generate(spec, view.put), text), view, f"Writing {name}", text
     )
 
 
@@ -49,6 +51,7 @@ def prepare_refinement(host: Host, arguments: Arguments, cell: str) -> Work:
         lambda: _kept(core, core.refine_planned(planned, view.put), text),
         view,
         f"Changing {name}",
+        text,
     )
 
 
@@ -117,9 +120,22 @@ def _named(arguments: Arguments, cell: str, hint: str) -> str:
 
 
 def _work(
-    host: Host, name: str, start: Callable[[], Coroutine[Any, Any, Tool]], view: View, doing: str
+    host: Host,
+    name: str,
+    start: Callable[[], Coroutine[Any, Any, Tool]],
+    view: View,
+    doing: str,
+    text: str = "",
 ) -> Work:
-    """Build the work of a cell that binds a tool and returns it; `doing` is what an interrupt stops."""
+    """Build the work of a cell that binds a tool and returns it.
+
+    Parameters
+    ----------
+    doing : str
+        What an interrupt stops.
+    text : str
+        The text of the cell, if it is to be kept.
+    """
     probes: list[Probe] = []
 
     def show(value: Tool | None) -> None:
@@ -161,7 +177,22 @@ def _work(
         later = " when the database is free" if ended.warning else ""
         return f"{said} {attempts} recorded{later}."
 
-    return Work(start, view, finish, fail, stopped, follow)
+    return Work(start, view, finish, fail, stopped, follow, partial(_stored, host.session, view, text))
+
+
+def _stored(session: Session, view: View, text: str) -> Tool | None:
+    """Return the version that was stored before an interrupt arrived, if there is one."""
+    version: ToolVersion | None = view.ended.version if view.ended is not None else None
+    return take_over(session, version, text) if version is not None else None
+
+
+def take_over(session: Session, version: ToolVersion, text: str) -> Tool:
+    """Use a version in this session that was stored before an interrupt; keep the text of its cell."""
+    about = version.metadata
+    tool = session.run(session.core.roll_back(about.name, about.version))
+    if text:
+        session.run(session.core.keep_cell(tool, text))
+    return tool
 
 
 async def _probed(core: FactCore, tool: Tool, view: View, probes: list[Probe]) -> None:

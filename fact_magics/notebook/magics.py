@@ -32,7 +32,16 @@ from fact_magics.notebook.mistyped import refusal
 from fact_magics.notebook.presenter import Inspection, Presenter
 from fact_magics.notebook.run_cell import finish_run, prepare_run, put_printed
 from fact_magics.notebook.transform import CellEntry, with_attribute
-from fact_magics.notebook.work import Here, Host, Work, ended_by_interrupt, failure_shown, silenced, stoppable
+from fact_magics.notebook.work import (
+    Here,
+    Host,
+    TooLate,
+    Work,
+    ended_by_interrupt,
+    failure_shown,
+    silenced,
+    stoppable,
+)
 from fact_magics.session import Session
 from fact_magics.tools import _use as use_session
 
@@ -281,8 +290,11 @@ class FactMagics(Magics):
             return work.finish(work.run.run(get_asyncio_loop))
         if not isinstance(work, Work):
             return work
-        with failure_shown(work):
-            result = self.session.submit(work.start()).wait(work.view.pump)
+        try:
+            with failure_shown(work):
+                result = self.session.submit(work.start()).wait(work.view.pump)
+        except TooLate as late:
+            return work.finish_alone(late.result)
         if (following := work.follow(result)) is not None:
             with ended_by_interrupt():
                 self.session.submit(following).wait(work.view.pump)
@@ -297,8 +309,11 @@ class FactMagics(Magics):
             return work.finish(await work.run.arun())
         if not isinstance(work, Work):
             return work
-        with failure_shown(work), stoppable(work.view):
-            result = await self.session.submit(work.start()).wait_awaited(work.view.pump)
+        try:
+            with failure_shown(work), stoppable(work.view):
+                result = await self.session.submit(work.start()).wait_awaited(work.view.pump)
+        except TooLate as late:
+            return work.finish_alone(late.result)
         if (following := work.follow(result)) is not None:
             with ended_by_interrupt(), stoppable(work.view):
                 await self.session.submit(following).wait_awaited(work.view.pump)
@@ -319,6 +334,12 @@ class FactMagics(Magics):
         raise refusal(written, line, body, [*filter(None, COMMANDS)])
 
     def _prepare(self, name: str, line: str, body: str) -> Work | Here | object:
+        try:
+            return self._prepared(name, line, body)
+        except KeyboardInterrupt:
+            raise Interrupted("The cell was stopped before it ran anything.") from None
+
+    def _prepared(self, name: str, line: str, body: str) -> Work | Here | object:
         command = CELLS[name]
         arguments = read_line(line, command)
         if arguments.help:
@@ -330,10 +351,7 @@ class FactMagics(Magics):
         if name in _ENDINGS:
             body, ended = _ENDINGS[name](body)
             arguments = replace(arguments, silent=arguments.silent or ended)
-        try:
-            work = _PREPARE[name](self._host, arguments, body)
-        except KeyboardInterrupt:
-            raise Interrupted("The cell was stopped before it ran anything.") from None
+        work = _PREPARE[name](self._host, arguments, body)
         return silenced(work) if arguments.silent else work
 
 

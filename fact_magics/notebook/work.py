@@ -111,6 +111,8 @@ class Work:
     follow : callable, optional
         Takes over the result at once, on the cell's thread, and returns a coroutine to wait for before
         `finish`, or None. An interrupt ends that coroutine, and the cell goes on.
+    stored : callable, optional
+        Returns the result if it was stored before an interrupt arrived, else None.
     """
 
     start: Callable[[], Coroutine[Any, Any, Any]]
@@ -119,6 +121,21 @@ class Work:
     fail: Callable[[Status], None]
     interrupted: Callable[[], str]
     follow: Callable[[Any], Coroutine[Any, Any, Any] | None] = lambda _: None
+    stored: Callable[[], Any] = lambda: None
+
+    def finish_alone(self, result: Any) -> Any:
+        """Return the cell's value at once: nothing is waited for after an interrupt."""
+        if (following := self.follow(result)) is not None:
+            following.close()
+        return self.finish(result)
+
+
+class TooLate(Exception):
+    """An interrupt arrived when the work had stored its result."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+        super().__init__()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +159,16 @@ def silenced(work: Work | Here | object) -> Work | Here | None:
 
 @contextmanager
 def failure_shown(work: Work) -> Iterator[None]:
-    """Show the partial output of work that fails; after an interrupt, raise `Interrupted`."""
+    """Show the partial output of work that fails; after an interrupt, raise `Interrupted` or `TooLate`."""
     from fact_magics.bridge import STOPPED
     from fact_magics.tool import Status
 
     try:
         yield
     except STOPPED:
+        if (result := work.stored()) is not None:
+            _forget_interrupt()
+            raise TooLate(result) from None
         work.fail(Status.INTERRUPTED)
         raise Interrupted(work.interrupted()) from None
     except Exception:
@@ -159,16 +179,20 @@ def failure_shown(work: Work) -> Iterator[None]:
 @contextmanager
 def ended_by_interrupt() -> Iterator[None]:
     """Let an interrupt end the block, and the cell go on."""
-    import asyncio
-
     from fact_magics.bridge import STOPPED
 
     try:
         yield
     except STOPPED:
-        with suppress(RuntimeError):  # there is no loop
-            if (task := asyncio.current_task()) is not None:
-                task.uncancel()
+        _forget_interrupt()
+
+
+def _forget_interrupt() -> None:
+    import asyncio
+
+    with suppress(RuntimeError):  # there is no loop
+        if (task := asyncio.current_task()) is not None:
+            task.uncancel()
 
 
 @contextmanager

@@ -125,7 +125,7 @@ class Tape:
         path = self.replayed(settings)
         if path is not None and model != SHELF:
             recording = await asyncio.to_thread(self._load, path)
-            return ReplayProvider(recording, model or settings.model, self._take)
+            return ReplayProvider(recording, model or settings.model, self)
         provider = await choose(settings, model)
         if isinstance(provider, AnthropicProvider):
             provider.cache_memory = self._cache_memory
@@ -137,16 +137,19 @@ class Tape:
             self._loaded = state, read_recording(path)
         return self._loaded[1]
 
-    def _take(self, recording: Recording, prompt: Prompt, model: str) -> RecordedAnswer | None:
+    def find(self, recording: Recording, prompt: Prompt, model: str) -> list[RecordedAnswer]:
+        """Return the answers to a request: those of the model, or else those of all models."""
+        known = recording.answers.get(self._key(prompt), [])
+        return [answer for answer in known if answer.model == model] or known
+
+    def take(self, recording: Recording, prompt: Prompt, model: str) -> RecordedAnswer | None:
         """Return the next answer to a request; after the last one, start again with the first."""
-        key = self._key(prompt)
-        known = recording.answers.get(key, [])
-        own = [answer for answer in known if answer.model == model] or known
-        if not own:
+        found = self.find(recording, prompt, model)
+        if not found:
             return None
-        number = self._taken[key, model]
-        self._taken[key, model] += 1
-        return own[number % len(own)]
+        key = self._key(prompt), model
+        self._taken[key] += 1
+        return found[(self._taken[key] - 1) % len(found)]
 
     def _keep(self, prompt: Prompt, text: str, finished: Finished) -> Finished:
         """Keep an answer, and write it if a file is being written; `finished` gets a notice if that fails."""
@@ -223,6 +226,10 @@ class RecordedProvider:
         self.may_run_away, self.is_local = provider.may_run_away, provider.is_local
         self.billing, self.waiting_notice = provider.billing, provider.waiting_notice
 
+    def most_answers(self, prompt: Prompt) -> int | None:
+        """Return how many different answers the other provider has."""
+        return self._provider.most_answers(prompt)
+
     async def open(self) -> None:
         """Open the other provider."""
         await self._provider.open()
@@ -269,19 +276,23 @@ class ReplayProvider:
         self,
         recording: Recording,
         model: str | None,
-        take: Callable[[Recording, Prompt, str], RecordedAnswer | None],
+        tape: Tape,
     ) -> None:
         self._recording = recording
-        self._take = take
+        self._tape = tape
         self.model = model or next(iter(recording.models), REPLAY)
         self.notice = f"replayed from {short_path(recording.path)}, no model was called"
+
+    def most_answers(self, prompt: Prompt) -> int:
+        """Return how many answers to a request the recording holds."""
+        return len(self._tape.find(self._recording, prompt, self.model))
 
     async def open(self) -> None:
         """Do nothing, because a recording needs no connection."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ProviderEvent, None]:
         """Yield the recorded answer to a request; `GenerationFailed` says that there is none."""
-        answer = self._take(self._recording, prompt, self.model)
+        answer = self._tape.take(self._recording, prompt, self.model)
         if answer is None:
             which = f"attempt {len(prompt.earlier) + 1} of " if prompt.earlier else ""
             asked = f"request for {prompt.spec.name}" if prompt.spec else "question"

@@ -63,6 +63,10 @@ class RemoteProvider(ABC):
         """How requests are paid."""
         return Billing(self.count_tokens, self.prices, self._lifetime)
 
+    def most_answers(self, prompt: Prompt) -> None:
+        """Return None: a model may give any number of different answers."""
+        del prompt
+
     async def count_tokens(self, prompt: Prompt) -> int | None:
         """Open the client; return None, because most providers have no counter."""
         del prompt

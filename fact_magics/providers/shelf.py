@@ -41,6 +41,11 @@ class ShelfProvider:
     def __init__(self) -> None:
         self._index: ShelfIndex | None = None
 
+    def most_answers(self, prompt: Prompt) -> int:
+        """Return 1: all answers to a request are the same."""
+        del prompt
+        return 1
+
     async def open(self) -> None:
         """Do nothing: the first request reads the shelf."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
+from fact_magics.collector import uncollected
 from fact_magics.sandbox import frames
 from fact_magics.sandbox.child.batch import ALONE, ANSWERS, BLOCK, FAILED, OK
 from fact_magics.sandbox.outcome import Call, Outcome
@@ -157,6 +158,7 @@ class BatchWatch(Watch):
         self._arrived.clear()
 
 
+@uncollected()
 def _read_block(block: bytes, first: int, number: int, payloads: int, texts: int) -> list[RowAnswer] | None:
     """Read the answers of a block after its head; None if its parts do not fit together."""
     sizes, lengths, times = array("I"), array("I"), array("d")

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from fact_magics.store.totals import (
+    CACHED,
     EVERYTHING,
+    LAST,
     RUNS,
     Event,
     Scope,
     Total,
+    add,
+    bucket,
     events,
     first_total,
     last_block,
     numbers_at,
+    numbers_of,
     stored_total,
     sum_of,
     total_at,
@@ -23,13 +30,19 @@ from fact_magics.text import utc_now
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from fact_magics.store.map_rows import MapRows
 
 LEADERS = 32
 """How many tools of a session are in the table `leaders`."""
 
 BLOCK = 64
-"""The largest number of rows in a block."""
+"""The largest number of rows in a block, except of rows of a map."""
+
+# Rows of a map that are stored together have one session, one tool and nearly the same time, so that their
+# block is seldom read row by row.
+_LARGE = 512
 
 # After so many runs of a scope, their numbers are stored.
 _NUMBERED = 256
@@ -56,6 +69,35 @@ def keep_up(connection: sqlite3.Connection, of: str, stored: Sequence[int]) -> N
         catch_up(connection, of, _FAR_BEHIND)
 
 
+def keep_up_with_map(connection: sqlite3.Connection, rows: MapRows, first: int) -> bool:
+    """Complete blocks of rows of a map that were just stored, the first of which has the number `first`.
+
+    Their values are at hand, so counting them takes a fraction of the time that it would take to read them.
+    False if they are not counted, because they are few, or many earlier rows are missing.
+    """
+    if len(rows) < BLOCK or first - 1 - last_block(connection, RUNS) > _FAR_BEHIND:
+        return False
+    while last_block(connection, RUNS) < first - 1 and catch_up(
+        connection, RUNS, until=first - 1, to_the_end=True
+    ):
+        pass
+    same, took_ms = rows.same, rows.durations_ms
+    outcome = CACHED if same.cached else same.status.value
+    for start in range(0, len(rows), _LARGE):
+        part = took_ms[start : start + _LARGE]
+        counted = Counter(map(bucket, repeat(0.0, len(part)) if same.cached else part))
+        block = _Block(connection, RUNS, last_block(connection, RUNS))
+        block.add_many(
+            (same.session_id or "", same.tool_name),
+            first + start + len(part) - 1,
+            max(rows.times[start : start + _LARGE]),
+            Total(len(part), len(part), 0, sum(part)) if same.cached else Total(len(part)),
+            {f"{outcome} {number}": runs for number, runs in counted.items()},
+        )
+        block.end()
+    return True
+
+
 def missing(connection: sqlite3.Connection, of: str) -> int:
     """Return how many rows may be missing in the totals; after a migration, all rows are."""
     (latest,) = connection.execute(f"SELECT max(seq) FROM {of}").fetchone()  # noqa: S608 - no input
@@ -63,15 +105,20 @@ def missing(connection: sqlite3.Connection, of: str) -> int:
 
 
 def catch_up(
-    connection: sqlite3.Connection, of: str, limit: int = _CHUNK, *, to_the_end: bool = False
+    connection: sqlite3.Connection,
+    of: str,
+    limit: int = _CHUNK,
+    *,
+    until: int = LAST,
+    to_the_end: bool = False,
 ) -> bool:
-    """Complete the next blocks in a transaction of the caller; False if there is none.
+    """Complete the next blocks, up to a row, in a transaction of the caller; False if there is none.
 
     The last of the rows that are read ends a block only with `to_the_end`.
     """
     after = last_block(connection, of)
     block = _Block(connection, of, after)
-    for event in events(connection, of, EVERYTHING, after, limit=limit):
+    for event in events(connection, of, EVERYTHING, after, until, limit):
         if block.ends_before(event):
             block.end()
             block = _Block(connection, of, block.seq)
@@ -99,6 +146,7 @@ class _Block:
         self._enough = max(_FEW, total_at(connection, of, EVERYTHING, start).runs // 512)
         self.counted = 0
         self._events: dict[Scope, list[Event]] = {}
+        self._known: dict[Scope, tuple[Total, Mapping[str, float]]] = {}
         self._due = {EVERYTHING}
 
     def ends_before(self, event: Event) -> bool:
@@ -116,6 +164,13 @@ class _Block:
         self.seq = event.seq
         self._reached_at = max(self._reached_at, event.at)
 
+    def add_many(self, place: Scope, seq: int, at: str, total: Total, numbers: Mapping[str, float]) -> None:
+        """Add all rows of the block, which are of one session and tool, by their counts."""
+        self._known = {place: (total, numbers)}
+        self._due |= _scopes(place)
+        self.seq = seq
+        self._reached_at = max(self._reached_at, at)
+
     def end(self) -> None:
         """Store the totals of all scopes."""
         connection, of, now = self._connection, self._of, utc_now()
@@ -126,20 +181,27 @@ class _Block:
         connection.execute(
             "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", (of, self.seq, min(self._reached_at, now))
         )
-        gained: dict[Scope, Total] = {}
-        for place, counted in self._events.items():
-            total = sum_of(counted)
+        gained: dict[Scope, tuple[Total, dict[str, float]]] = {}
+        counts = {place: (sum_of(rows), numbers_of(rows)) for place, rows in self._events.items()}
+        for place, (total, numbers) in (counts | self._known).items():
             for scope in _scopes(place):
-                known = gained.get(scope)
-                gained[scope] = known.plus(total) if known else total
+                known, summed = gained.setdefault(scope, (Total(), {}))
+                gained[scope] = known.plus(total), summed
+                add(summed, numbers)
         stored: list[tuple[Scope, int, Total]] = []
-        for scope, total in gained.items():
+        rows = []
+        for scope, (total, numbers) in gained.items():
             earlier = stored_total(connection, of, scope, self.start) if self.start else None
             if earlier:
-                stored.append((scope, earlier.runs, earlier.plus(total)))
+                total = earlier.plus(total)
             elif scope in self._due:
-                stored.append((scope, 0, sum_of(events(connection, of, scope, 0, self.seq))))
-        _store(connection, [(of, *scope, self.seq, *total) for scope, _, total in stored])
+                counted = events(connection, of, scope, 0, self.seq)
+                total, numbers = sum_of(counted), numbers_of(counted)
+            else:
+                continue
+            stored.append((scope, earlier.runs if earlier else 0, total))
+            rows.append((of, *scope, self.seq, *total, _text(numbers)))
+        _store(connection, rows)
         for scope, runs, total in stored:
             if total.runs // _NUMBERED > runs // _NUMBERED:
                 keep_numbers(connection, of, scope, self.seq)
@@ -159,10 +221,14 @@ def _note_leaders(connection: sqlite3.Connection, tools: list[tuple[str, str, in
 
 def keep_numbers(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) -> None:
     """Store the numbers of a scope at the end of a block."""
-    numbers = json.dumps(numbers_at(connection, of, scope, seq), separators=(",", ":"))
     connection.execute(
-        "INSERT OR REPLACE INTO distributions VALUES (?, ?, ?, ?, ?)", (of, *scope, seq, numbers)
+        "INSERT OR REPLACE INTO distributions VALUES (?, ?, ?, ?, ?)",
+        (of, *scope, seq, _text(numbers_at(connection, of, scope, seq))),
     )
+
+
+def _text(numbers: dict[str, float]) -> str:
+    return json.dumps(numbers, separators=(",", ":"))
 
 
 def count_removed(
@@ -193,7 +259,7 @@ def count_removed(
         if seq is None:
             seq = end
             total = total_at(connection, RUNS, scope, end)
-            _store(connection, [(*where, end, *total)])
+            _store(connection, [(*where, end, *total, None)])
             if scope[1]:
                 _note_leaders(connection, [(*scope, total.runs)])
         keep_numbers(connection, RUNS, scope, seq)
@@ -201,7 +267,7 @@ def count_removed(
 
 
 def _store(connection: sqlite3.Connection, totals: Sequence[tuple[object, ...]]) -> None:
-    connection.executemany("INSERT OR REPLACE INTO block_totals VALUES (?, ?, ?, ?, ?, ?, ?, ?)", totals)
+    connection.executemany("INSERT OR REPLACE INTO block_totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", totals)
 
 
 def _scopes(place: Scope) -> set[Scope]:

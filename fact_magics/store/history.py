@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fact_magics.errors import CellError, StoreError, UnknownName
 from fact_magics.store.binding import Rows, fetch_by_id, insert, insert_many, values_of
-from fact_magics.store.blocks import BLOCK, catch_up, keep_up, missing
+from fact_magics.store.blocks import BLOCK, catch_up, keep_up, keep_up_with_map, missing
 from fact_magics.store.listing import filters, select
 from fact_magics.store.map_rows import MapRows, insert_runs
 from fact_magics.store.pruning import Pruned, claim_pruning, remove_runs
@@ -246,9 +246,11 @@ def add_runs(
     """Add runs as `add_generations` adds attempts, and index the words of their texts."""
     stored: list[int] = []
     for many in of_map:
-        first, last = insert_runs(connection, many)
+        first, new = insert_runs(connection, many)
+        last = first + new - 1
         _add_marks(connection, "tool_executions", "executed_at", first, last)
-        stored += range(first, last + 1)
+        if new < len(many) or not keep_up_with_map(connection, many, first):
+            stored += range(first, last + 1)
     before = connection.total_changes
     first, last = insert_many(connection, "tool_executions", rows, "ON CONFLICT (id) DO NOTHING")
     numbered = [*zip(range(first, last + 1), rows, strict=True)] if rows else []

@@ -1,27 +1,33 @@
-"""`MapRows`: rows of a map that went well, kept as columns and stored by one statement for each table.
+"""`MapRows`: rows of a map that went well, kept as columns and stored by few statements.
 
-SQLite reads them from one JSON document, so that other threads can run while it inserts. A statement for each
-row would take the interpreter's lock again for each.
+A statement inserts several hundred rows, so that other threads can run meanwhile. A statement for each row
+would take the interpreter's lock again for each.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import repeat
+from dataclasses import dataclass, fields, replace
+from functools import cache, cached_property
+from itertools import chain, count, repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from fact_magics.collector import uncollected
 from fact_magics.store.binding import bindable, next_number, values_of
 from fact_magics.store.rows import ENTRY_OVERHEAD, CacheEntry, ExecutionRow
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
-# The columns that differ from row to row, in the order of the document's lists.
-_VARYING = ("id", "position", "input_data", "output_data", "cache_key", "duration_ms", "saved_ms")
+# How many rows a statement inserts. The last one is filled up with rows of NULL, so that each table has only
+# one such statement, whose compilation takes as long as it does to insert these rows.
+_AT_ONCE = 200
+# The columns that differ from row to row.
+_VARYING = (
+    *("id", "position", "input_data", "output_data", "cache_key", "executed_at", "duration_ms", "saved_ms"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,8 +38,9 @@ class MapRows:
     ----------
     same : ExecutionRow
         A row with the values that all rows share.
-    ids, inputs, outputs, keys : list of str
-        The texts of each row. `outputs` are the results in their canonical form, and short.
+    ids, inputs, outputs, keys, times : list of str
+        The texts of each row. `outputs` are the results in their canonical form, and short; `times` are those
+        of the executions.
     positions : list of int
         The numbers of the rows in the map.
     durations_ms : list of float
@@ -46,7 +53,25 @@ class MapRows:
     inputs: list[str]
     outputs: list[str]
     keys: list[str]
+    times: list[str]
     durations_ms: list[float]
+
+    @classmethod
+    def joined(cls, of_map: Iterable[MapRows]) -> list[MapRows]:
+        """Join rows that share the same values, because few statements insert many rows faster."""
+        groups: dict[ExecutionRow, list[MapRows]] = {}
+        for many in of_map:
+            groups.setdefault(many.same, []).append(many)
+        return [
+            cls(
+                same=same,
+                **{
+                    name: [*chain.from_iterable(getattr(many, name) for many in group)]
+                    for name in (each.name for each in fields(cls) if each.name != "same")
+                },
+            )
+            for same, group in groups.items()
+        ]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,7 +92,8 @@ class MapRows:
         """Make a row of each."""
         is_cached = self.same.cached
         columns = zip(
-            self.ids, self.positions, self.inputs, self.outputs, self.keys, self.durations_ms, strict=True
+            *(self.ids, self.positions, self.inputs, self.outputs, self.keys, self.times, self.durations_ms),
+            strict=True,
         )
         return [
             replace(
@@ -77,10 +103,11 @@ class MapRows:
                 input_data=given,
                 output_data=answered,
                 cache_key=key,
+                executed_at=time,
                 duration_ms=0.0 if is_cached else duration_ms,
                 saved_ms=duration_ms if is_cached else None,
             )
-            for id_, position, given, answered, key, duration_ms in columns
+            for id_, position, given, answered, key, time, duration_ms in columns
         ]
 
     def entries(self) -> list[CacheEntry]:
@@ -93,60 +120,80 @@ class MapRows:
                 tool_id=self.same.tool_id,
                 result=answered.encode(),
                 duration_ms=duration_ms,
-                created_at=self.same.executed_at,
+                created_at=time,
             )
-            for key, answered, duration_ms in zip(self.keys, self.outputs, self.durations_ms, strict=True)
+            for key, answered, time, duration_ms in zip(
+                self.keys, self.outputs, self.times, self.durations_ms, strict=True
+            )
         ]
 
 
 def insert_runs(connection: sqlite3.Connection, rows: MapRows) -> tuple[int, int]:
-    """Insert the runs as `binding.insert_many` does; returns the first and the last `seq`."""
-    took: Sequence[float] | repeat[float] = rows.durations_ms
-    saved: Sequence[float] | repeat[None] = repeat(None)
+    """Insert the runs as `binding.insert_many` does; returns the first `seq`, and how many rows are new."""
+    took: Iterable[float] = rows.durations_ms
+    saved: Iterable[float | None] = repeat(None)
     if rows.same.cached:
         took, saved = repeat(0.0), rows.durations_ms
-    columns = (rows.ids, rows.positions, rows.inputs, rows.outputs, rows.keys, took, saved)
-    document = json.dumps([*zip(*columns)], ensure_ascii=False)  # noqa: B905 - some repeat for ever
     same = {name: bindable(value) for name, value in values_of(rows.same).items() if name not in _VARYING}
     first = next_number(connection, "tool_executions")
-    kept = _insert(connection, "tool_executions", _VARYING, {**same, "seq": first}, document)
-    return first, first + kept - 1
+    texts = (rows.inputs, rows.outputs, rows.keys, rows.times)
+    with uncollected():
+        found = [*zip(rows.ids, rows.positions, *texts, took, saved, count(first))]
+    names = (*_VARYING, "seq")
+    return first, _insert(connection, "tool_executions", names, same, found, "ON CONFLICT (id) DO NOTHING")
 
 
 def _insert(
     connection: sqlite3.Connection,
     table: str,
-    names: Sequence[str],
+    names: tuple[str, ...],
     same: Mapping[str, object],
-    document: str,
-    conflict: str = "ON CONFLICT (id) DO NOTHING",
+    rows: list[tuple[object, ...]],
+    conflict: str,
 ) -> int:
-    blobs = {"result": "CAST(value ->> {} AS BLOB)"}
-    varying = [blobs.get(name, "value ->> {}").format(number) for number, name in enumerate(names)]
-    shared = [":seq + key" if name == "seq" else f":{name}" for name in same]
-    statement = " ".join(
+    """Insert rows with the `same` values, and with values of their own, the first of which is never NULL."""
+    rows += [(None,) * len(names)] * (-len(rows) % _AT_ONCE)
+    parameters = (
+        (*same.values(), *chain.from_iterable(rows[start : start + _AT_ONCE]))
+        for start in range(0, len(rows), _AT_ONCE)
+    )
+    return connection.executemany(_statement(table, names, (*same,), conflict), parameters).rowcount
+
+
+@cache
+def _statement(table: str, names: tuple[str, ...], same: tuple[str, ...], conflict: str) -> str:
+    size, first = len(names), len(same) + 1
+    blanks = (
+        f"({', '.join(f'?{number}' for number in range(start, start + size))})"
+        for start in range(first, first + size * _AT_ONCE, size)
+    )
+    chosen = (
+        *(f"column{number}" for number in range(1, size + 1)),
+        *(f"?{number}" for number in range(1, first)),
+    )
+    return " ".join(
         (
-            "INSERT INTO", table, f"({', '.join((*names, *same))})",
-            "SELECT", ", ".join((*varying, *shared)), "FROM json_each(:document) WHERE true", conflict,
+            "INSERT INTO", table, f"({', '.join((*names, *same))})", "SELECT", ", ".join(chosen),
+            "FROM (VALUES", ", ".join(blanks), ") WHERE column1 IS NOT NULL", conflict,
         )
     )  # fmt: skip
-    return connection.execute(statement, {**same, "document": document}).rowcount
 
 
 def insert_answers(connection: sqlite3.Connection, rows: MapRows, conflict: str, used_at: str) -> None:
     """Insert the answers of the runs into the cache; `conflict` says what replaces an older answer."""
-    encoded = [answered.encode() for answered in rows.outputs]
-    hashes = [hashlib.blake2b(one, digest_size=16).hexdigest() for one in encoded]
-    sizes = [ENTRY_OVERHEAD + len(one) for one in encoded]
-    columns = (rows.keys, rows.outputs, hashes, rows.durations_ms, sizes)
-    document = json.dumps([*zip(*columns, strict=True)], ensure_ascii=False)
+    with uncollected():
+        encoded = [answered.encode() for answered in rows.outputs]
+        hashes = [hashlib.blake2b(one, digest_size=16).hexdigest() for one in encoded]
+        sizes = [ENTRY_OVERHEAD + len(one) for one in encoded]
+        columns = (rows.keys, encoded, hashes, rows.times, rows.durations_ms, sizes)
+        # In the order of their keys, neighbours go to the same page of the index.
+        found = sorted(zip(*columns, strict=True), key=itemgetter(0))
     same = {
         "tool_id": rows.same.tool_id,
-        "created_at": rows.same.executed_at,
         "printed": "",
         "expires_at": None,
         "confirmations": 1,
         "used_at": used_at,
     }
-    names = ("key", "result", "result_hash", "duration_ms", "size")
-    _insert(connection, "cache", names, same, document, conflict)
+    names = ("key", "result", "result_hash", "created_at", "duration_ms", "size")
+    _insert(connection, "cache", names, same, found, conflict)

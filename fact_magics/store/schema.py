@@ -7,7 +7,12 @@ so never edit a released migration. To change the tables, add a tuple at the end
 from __future__ import annotations
 
 from fact_magics.store.savings import TABLE_OF_SAVINGS
-from fact_magics.store.schema_of_totals import TOTALS_BY_BLOCK, TOTALS_BY_PERIOD, TOTALS_BY_SCOPE
+from fact_magics.store.schema_of_totals import (
+    NUMBERS_OF_BLOCKS,
+    TOTALS_BY_BLOCK,
+    TOTALS_BY_PERIOD,
+    TOTALS_BY_SCOPE,
+)
 from fact_magics.store.tables import INITIAL
 
 # The ASCII codes of "FACT", which mark our databases.
@@ -297,4 +302,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *_MAPS,
     ),
     (*_POSITIONS_OF_ROWS, *_CANDIDATES, *TOTALS_BY_BLOCK),
+    NUMBERS_OF_BLOCKS,
 )

@@ -179,3 +179,7 @@ TOTALS_BY_BLOCK = (
     "DROP TABLE totals",
     "DROP TABLE earlier_totals",
 )
+
+# The outcomes and durations of the rows of a block, as in `distributions`. NULL if they must be read from the
+# rows.
+NUMBERS_OF_BLOCKS = ("ALTER TABLE block_totals ADD COLUMN numbers TEXT",)

@@ -23,15 +23,16 @@ from fact_magics.store.totals import (
     Total,
     add,
     block_that_reached,
+    checked_total,
     counted_totals,
     events,
     first_total,
+    gained_totals,
     last_block,
-    middle_of,
     numbers_at,
+    outcome_of,
     removed_at,
     stored_total,
-    stored_totals,
     sum_of,
     total_at,
 )
@@ -171,30 +172,29 @@ class _Found(NamedTuple):
         """Count the runs."""
         return self.between.plus(sum_of(self.events))
 
-    def numbers(self, connection: sqlite3.Connection) -> tuple[dict[str, float], dict[str, dict[float, int]]]:
+    def numbers(
+        self, connection: sqlite3.Connection
+    ) -> tuple[dict[str, float], dict[str, list[tuple[float, int]]]]:
         """Add up the amounts, and count the durations by outcome; a missing duration counts as -1."""
-        summed: dict[str, float] = {}
-        if self.between.runs:
-            add(summed, numbers_at(connection, self.of, self.scope, self.end))
-            add(summed, numbers_at(connection, self.of, self.scope, self.base), -1)
         amounts: dict[str, float] = {}
-        counted: dict[str, dict[float, int]] = {}
-        for name, number in summed.items():
-            outcome, _, bucket = name.rpartition(" ")
-            if not outcome and name in AMOUNTS:
-                amounts[name] = number
-            else:
-                took = middle_of(int(bucket)) if outcome and bucket.lstrip("-").isdecimal() else -1.0
-                _count(counted, outcome or name, took, int(number))
+        counted: dict[str, list[tuple[float, int]]] = {}
+        if self.between.runs:
+            earlier = numbers_at(connection, self.of, self.scope, self.base) if self.base else {}
+            for name, until_end in numbers_at(connection, self.of, self.scope, self.end).items():
+                number = until_end - earlier.get(name, 0)
+                if number <= 0:
+                    continue
+                if name in AMOUNTS:
+                    amounts[name] = number
+                else:
+                    outcome, took = outcome_of(name)
+                    counted.setdefault(outcome, []).append((took, int(number)))
         for event in self.events:
-            add(amounts, event.amounts or {})
-            _count(counted, event.outcome, -1.0 if event.took_ms is None else event.took_ms, 1)
+            took = -1.0 if event.took_ms is None else event.took_ms
+            counted.setdefault(event.outcome, []).append((took, 1))
+            if event.amounts:
+                add(amounts, event.amounts)
         return amounts, counted
-
-
-def _count(counted: dict[str, dict[float, int]], outcome: str, took_ms: float, number: int) -> None:
-    known = counted.setdefault(outcome, {})
-    known[took_ms] = known.get(took_ms, 0) + number
 
 
 def read_stats(
@@ -219,7 +219,9 @@ def read_stats(
         connection.execute("COMMIT")
     total = runs.total()
     failed = {
-        name: sum(known.values()) for name, known in measured.items() if name not in (Status.OK, CACHED)
+        name: sum(number for _, number in known)
+        for name, known in measured.items()
+        if name not in (Status.OK, CACHED)
     }
     return Stats(
         since=since,
@@ -230,7 +232,7 @@ def read_stats(
         generations=generations.total().runs,
         amounts={name: spent.get(name) for name in AMOUNTS},
         durations={
-            outcome: tuple(sorted((took, number) for took, number in known.items() if took >= 0))
+            outcome: tuple(sorted(each for each in known if each[0] >= 0))
             for outcome, known in {**measured, **generated}.items()
             if outcome in (Status.OK, CACHED, GENERATED)
         },
@@ -255,7 +257,8 @@ def _find(connection: sqlite3.Connection, of: str, scope: Scope, since: str | No
         base = first_total(connection, of, scope, base) or end
     reached = total if base == end else total_at(connection, of, scope, base)
     wanted = reached.runs - earlier.runs
-    limit = 2 * ROWS_READ
+    # Without any total, the rows were read anyway.
+    limit = max(2 * ROWS_READ, wanted if base == end else 0)
     group = events(connection, of, scope, before, base, limit) if wanted > 0 else []
     if len(group) < wanted and (since is None or len(group) == limit or since <= removed_at(connection)):
         base, reached, group = before, earlier, []
@@ -266,7 +269,14 @@ def _find(connection: sqlite3.Connection, of: str, scope: Scope, since: str | No
     )
 
 
-_MOST = "SELECT tool_name FROM leaders WHERE session_id = ? ORDER BY runs DESC LIMIT ?"
+# The tools with the most runs, and whether they have runs after a block.
+_MOST = """
+    SELECT tool_name, EXISTS (
+        SELECT 1 FROM block_totals AS total WHERE of = 'tool_executions'
+        AND total.session_id = leaders.session_id AND total.tool_name = leaders.tool_name AND seq > ?
+    )
+    FROM leaders WHERE session_id = ? ORDER BY runs DESC LIMIT ?
+"""
 _SAMPLED = "SELECT tool_name FROM tool_executions WHERE seq IN (SELECT value FROM json_each(?))"
 _NAMES = """
     WITH RECURSIVE names(name) AS (
@@ -288,23 +298,13 @@ def _tools(connection: sqlite3.Connection, found: _Found) -> list[ToolStats]:
     counts = _sums(found.events, lambda event: event.tool_name)
     if found.between.runs:
         names: Collection[str] = {tool} if tool else _candidates(connection, found, counts)
-        end, base = (
-            stored_totals(connection, session, names, seq) if seq else dict.fromkeys(names, Total())
-            for seq in (found.end, found.base)
-        )
-
+        none, ends = Total(), (found.base, found.end)
+        gained = gained_totals(connection, session, names, *ends)
         if len(names) > TOOLS_OF_MANY_RUNS:
-            known = {name: total.minus(base.get(name, Total())).runs for name, total in end.items()}
-            seen = {name: total.runs for name, total in counts.items()}
-            names = nlargest(TOOLS_OF_MANY_RUNS, names, lambda name: known.get(name, 0) + seen.get(name, 0))
-        for totals, seq in ((end, found.end), (base, found.base)):
-            if few := {*names} - totals.keys():
-                totals.update(counted_totals(connection, session, few, seq))
-        none = Total()
-        counts = {
-            name: end.get(name, none).minus(base.get(name, none)).plus(counts.get(name, none))
-            for name in names
-        }
+            known = {name: gained.get(name, none).runs + counts.get(name, none).runs for name in names}
+            names = nlargest(TOOLS_OF_MANY_RUNS, names, known.__getitem__)
+        gained |= counted_totals(connection, session, {*names} - gained.keys(), *ends)
+        counts = {name: gained.get(name, none).plus(counts.get(name, none)) for name in names}
     listed = [ToolStats(name, *total) for name, total in counts.items() if total.runs > 0]
     return sorted(listed, key=lambda each: (-each.runs, each.tool))[:TOOLS_LISTED]
 
@@ -319,8 +319,9 @@ def _sums(counted: Iterable[Event], key: Callable[[Event], str]) -> dict[str, To
 def _candidates(connection: sqlite3.Connection, found: _Found, counts: dict[str, Total]) -> set[str]:
     """Return the names of tools that may have the most runs."""
     session, _ = found.scope
-    leaders = [name for (name,) in connection.execute(_MOST, (session, LEADERS))]
-    names = {*leaders, *sorted(counts, key=lambda name: -counts[name].runs)[:TOOLS_OF_MANY_RUNS]}
+    leaders = connection.execute(_MOST, (found.base, session, LEADERS)).fetchall()
+    names = {name for name, goes_on in leaders if goes_on}
+    names |= {*sorted(counts, key=lambda name: -counts[name].runs)[:TOOLS_OF_MANY_RUNS]}
     if found.base and not session:
         seqs = [found.base + (found.end - found.base) * each // _SAMPLE for each in range(1, _SAMPLE + 1)]
         names.update(name for (name,) in connection.execute(_SAMPLED, (json.dumps(seqs),)))
@@ -375,7 +376,7 @@ def _points(connection: sqlite3.Connection, found: _Found) -> list[Point]:
     if found.between.runs:
         base = total_at(connection, RUNS, found.scope, found.base)
         rows = connection.execute(_BACK, {**asked, "length": length, "limit": _POINTS + 1})
-        back = [(str(at)[:length], Total(*total)) for at, *total in rows]
+        back = [(str(at)[:length], total) for at, *row in rows if (total := checked_total(row))]
         for (period, total), (_, before) in pairwise([*back, ("", base)]):
             gained = total.minus(before if before.runs > base.runs else base)
             counted[period] = counted.get(period, Total()).plus(gained)

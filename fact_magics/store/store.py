@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 from fact_magics.store.cache import DEFAULT_MAX_BYTES, Cache
 from fact_magics.store.database import Database
 from fact_magics.store.history import History, add_generations, add_runs
+from fact_magics.store.map_rows import MapRows
 from fact_magics.store.maps import Maps
 from fact_magics.store.probes import Probes
 from fact_magics.store.sessions import Sessions
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from fact_magics.store.locks import LockWait
-    from fact_magics.store.map_rows import MapRows
     from fact_magics.store.rows import CacheEntry, ExecutionRow, GenerationRow
 
 
@@ -140,7 +140,7 @@ class Store:
         apart = [many for many in of_map if not self._is_plain(many)]
         for many in apart:
             executions, cache_entries = [*executions, *many.rows()], [*cache_entries, *many.entries()]
-        together = [many for many in of_map if many not in apart]
+        together = MapRows.joined(many for many in of_map if many not in apart)
         rows = [self._masked(row) for row in executions]
         unfit = {
             row.cache_key

@@ -9,10 +9,10 @@ first total, which `blocks` stores when the scope has about 64 rows.
 A block also has the latest time of all rows up to its end. The rows since a time are the difference to the
 total of the block that reached the time, and some rows of this block.
 
-The runs of a scope by outcome and duration are kept after every 256th run; the following runs are added when
-they are asked for. They are JSON, such as ``{"ok 117": 3, "error": 1}``: a duration is the number of a
-bucket, and the limits of buckets grow by 2 %, so that a percentile is at most 1 % off. The sums of tokens and
-costs of generations are kept with them.
+The runs of a scope by outcome and duration are kept after every 256th run; each total has those of its block,
+which are added when they are asked for. They are JSON, such as ``{"ok 117": 3, "error": 1}``: a duration is
+the number of a bucket, and the limits of buckets grow by 2 %, so that a percentile is at most 1 % off. The
+sums of tokens and costs of generations are kept with them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import json
 import math
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,7 +29,7 @@ from fact_magics.tool import HAND, IMPORTED, REPLAY, Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 CACHED, GENERATED = "cached", "generated"
 """Outcomes besides the statuses of runs: a run that the cache answered, and a generation."""
@@ -145,18 +146,11 @@ def events(
     limit: int = -1,
 ) -> list[Event]:
     """Read the rows of a scope in order; another program may have written any values into them."""
-    query, values = _rows(of, scope, after, until, limit)
-    found = connection.execute(query, values)
-    return [*(map(Event._make, found) if of == RUNS else _generations(found))]
-
-
-def _rows(
-    of: str, scope: Scope, after: int, until: int = LAST, limit: int = -1
-) -> tuple[str, tuple[object, ...]]:
     named = [(name, value) for name, value in zip(("session_id", "tool_name"), scope, strict=True) if value]
     where = "".join(f"{name} = ? AND " for name, _ in named)
     query = f"{_QUERIES[of]} {where} seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-    return query, (*(value for _, value in named), after, until, limit)
+    found = connection.execute(query, (*(value for _, value in named), after, until, limit))
+    return [*(map(Event._make, found) if of == RUNS else _generations(found))]
 
 
 def _generations(rows: Iterable[tuple[Any, ...]]) -> Iterator[Event]:
@@ -196,14 +190,10 @@ def _covered_ms(attempts: Sequence[tuple[str, float]]) -> float:
     return covered
 
 
-def add(numbers: dict[str, float], others: Mapping[str, float], times: int = 1) -> None:
-    """Add other numbers to `numbers`, or subtract them; what is zero then is left out."""
+def add(numbers: dict[str, float], others: Mapping[str, float]) -> None:
+    """Add other numbers to `numbers`."""
     for name, number in others.items():
-        summed = numbers.get(name, 0) + times * number
-        if summed > 0 or times > 0:
-            numbers[name] = summed
-        else:
-            numbers.pop(name, None)
+        numbers[name] = numbers.get(name, 0) + number
 
 
 def bucket(milliseconds: float) -> int:
@@ -250,7 +240,11 @@ def stored_total(connection: sqlite3.Connection, of: str, scope: Scope, seq: int
         SELECT runs, hits, errors, saved_ms FROM block_totals
         WHERE of = ? AND session_id = ? AND tool_name = ? AND seq <= ? ORDER BY seq DESC LIMIT 1
     """
-    row = connection.execute(query, (of, *scope, seq)).fetchone()
+    return checked_total(connection.execute(query, (of, *scope, seq)).fetchone() or ())
+
+
+def checked_total(row: Sequence[Any]) -> Total | None:
+    """Make a total of the four numbers of a row; None if another program wrote no numbers."""
     if row and all(type(number) in (int, float) and 0 <= number < _MOST for number in row):
         return Total(*row)
     return None
@@ -281,66 +275,93 @@ _STORED = """
     SELECT name, runs, hits, errors, saved_ms FROM (SELECT value AS name FROM json_each(:names))
     CROSS JOIN block_totals ON of = :of AND session_id = :session AND tool_name = name AND seq = (
         SELECT max(seq) FROM block_totals
-        WHERE of = :of AND session_id = :session AND tool_name = name AND seq <= :seq
+        WHERE of = :of AND session_id = :session AND tool_name = name AND seq > :after AND seq <= :until
     )
 """
 _COUNTED = f"""
     SELECT name, count(*), sum(outcome = '{CACHED}'), sum(outcome NOT IN ('{CACHED}', 'ok')), sum(saved)
-    FROM ({_QUERIES[RUNS]} tool_name IN (SELECT value FROM json_each(:names)) AND seq <= :seq AND OF_SESSION)
+    FROM ({_QUERIES[RUNS]} tool_name IN (SELECT value FROM json_each(:names))
+        AND seq > :after AND seq <= :until AND OF_SESSION)
     GROUP BY name
 """  # noqa: S608 - no input
 
 
-def stored_totals(
-    connection: sqlite3.Connection, session: str, names: Iterable[str], seq: int
+def gained_totals(
+    connection: sqlite3.Connection, session: str, names: Iterable[str], base: int, end: int
 ) -> dict[str, Total]:
-    """Read the totals of the runs of many tools, as far as they have totals."""
-    asked = {"of": RUNS, "session": session, "names": json.dumps([*names]), "seq": seq}
-    return {name: Total(*total) for name, *total in connection.execute(_STORED, asked)}
+    """Count the runs between the ends of two blocks of those of the tools that have a total between them."""
+    asked = {"of": RUNS, "session": session, "names": json.dumps([*names]), "after": base, "until": end}
+    found = _checked_totals(connection.execute(_STORED, asked))
+    if base and found:
+        asked |= {"names": json.dumps([*found]), "after": 0, "until": base}
+        earlier = _checked_totals(connection.execute(_STORED, asked))
+        earlier |= counted_totals(connection, session, found.keys() - earlier.keys(), 0, base)
+        return {name: total.minus(earlier.get(name, Total())) for name, total in found.items()}
+    return found
+
+
+def _checked_totals(rows: Iterable[tuple[Any, ...]]) -> dict[str, Total]:
+    return {name: total for name, *row in rows if (total := checked_total(row))}
 
 
 def counted_totals(
-    connection: sqlite3.Connection, session: str, names: Iterable[str], seq: int
+    connection: sqlite3.Connection, session: str, names: Collection[str], base: int, end: int
 ) -> dict[str, Total]:
-    """Count the runs of tools that have no totals, up to the end of a block."""
-    asked = {"session": session, "names": json.dumps([*names]), "seq": seq}
+    """Count the runs of tools between the ends of two blocks from their rows."""
+    if not names:
+        return {}
+    asked = {"session": session, "names": json.dumps([*names]), "after": base, "until": end}
     query = _COUNTED.replace("OF_SESSION", "session_id = :session" if session else "TRUE")
     return {name: Total(*total) for name, *total in connection.execute(query, asked)}
 
 
 def numbers_at(connection: sqlite3.Connection, of: str, scope: Scope, seq: int) -> dict[str, float]:
     """Count the runs of a scope up to a row by outcome and bucket, and sum the amounts of generations."""
-    query = """
+    stored = """
         SELECT seq, numbers FROM distributions
         WHERE of = ? AND session_id = ? AND tool_name = ? AND seq <= ? ORDER BY seq DESC LIMIT 1
     """
-    after, stored = connection.execute(query, (of, *scope, seq)).fetchone() or (0, "{}")
-    numbers = _read(stored)
-    rows, values = _rows(of, scope, after, seq)
-    if of == RUNS:
-        measured = connection.execute(f"SELECT outcome, took FROM ({rows})", values)  # noqa: S608 - no input
-        for outcome, took_ms in measured:
-            _count(numbers, outcome, took_ms)
-    else:
-        for event in _generations(connection.execute(rows, values)):
-            _count(numbers, event.outcome, event.took_ms)
-            add(numbers, event.amounts or {})
+    following = """
+        SELECT seq, numbers FROM block_totals
+        WHERE of = ? AND session_id = ? AND tool_name = ? AND seq > ? AND seq <= ? ORDER BY seq
+    """
+    after, known = connection.execute(stored, (of, *scope, seq)).fetchone() or (0, "{}")
+    numbers = _read(known)
+    blocks = connection.execute(following, (of, *scope, after, seq)).fetchall()
+    for end, gained in blocks if blocks or after else [(seq, None)]:
+        # An older version stored no numbers.
+        counted = numbers_of(events(connection, of, scope, after, end)) if gained is None else _read(gained)
+        add(numbers, counted)
+        after = end
     return numbers
 
 
-def _count(numbers: dict[str, float], outcome: str, took_ms: float | None) -> None:
-    name = outcome if took_ms is None else f"{outcome} {bucket(took_ms)}"
-    numbers[name] = numbers.get(name, 0) + 1
+def numbers_of(counted: Iterable[Event]) -> dict[str, float]:
+    """Count events by outcome and bucket, and sum their amounts."""
+    numbers: dict[str, float] = {}
+    for event in counted:
+        name = event.outcome if event.took_ms is None else f"{event.outcome} {bucket(event.took_ms)}"
+        numbers[name] = numbers.get(name, 0) + 1
+        if event.amounts:
+            add(numbers, event.amounts)
+    return numbers
+
+
+@lru_cache(4_096)
+def outcome_of(name: str) -> tuple[str, float]:
+    """Return the outcome and the duration that a number is stored for; -1 without a duration."""
+    outcome, _, number = name.rpartition(" ")
+    is_timed = outcome and number.removeprefix("-").isdecimal()
+    return outcome or name, middle_of(int(number)) if is_timed else -1.0
 
 
 def _read(stored: object) -> dict[str, float]:
     with suppress(ValueError, TypeError, AttributeError, RecursionError):  # another program wrote it
-        read = json.loads(stored)  # type: ignore[arg-type]
-        return {
-            name: number
-            for name, number in read.items()
-            if type(number) in (int, float) and 0 <= number < _MOST and len(name) < 100
-        }
+        read: dict[str, float] = json.loads(stored)  # type: ignore[arg-type]
+        known = read.values()
+        are_numbers = {*map(type, known)} <= {int, float} and min(known) >= 0 and sum(known) < _MOST
+        if are_numbers and max(map(len, read)) < 100:
+            return read
     return {}
 
 

@@ -22,7 +22,6 @@ from fact_magics.events import (
     TextArrived,
 )
 from fact_magics.providers.base import Prompt, Provider
-from fact_magics.providers.remote import RemoteProvider
 from fact_magics.providers.spending import Ledger, Purse
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import plural, utc_now
@@ -128,7 +127,7 @@ class _Writing:
         The providers that were asked, in order.
     changes : list of str
         A line for each model that was replaced because its requests failed, and for candidates that did not
-        fit into the budget.
+        fit into the budget or that no recording holds.
     is_repeated : bool
         Whether all candidates in the last answer repeat earlier ones.
     rejected : list of Attempt
@@ -161,14 +160,14 @@ class _Writing:
                 return await self._ask(provider, count)
             except ProviderError as error:
                 following, lines = await self._instead(provider, error) if self._instead else (None, ())
+                failed = self._attempts[-1]
+                if following is not None and not failed.failures:
+                    self._end_failed(failed, error)
                 for line in lines:
                     self._prover.emit(Noticed(line))
                 if following is None:
                     raise
                 self.changes += lines
-                failed = self._attempts[-1]
-                if not failed.failures:
-                    self._end_failed(failed, error)
                 provider = following
 
     async def _ask(self, provider: Provider, count: int) -> Accepted | None:
@@ -176,8 +175,6 @@ class _Writing:
         if not (self.asked and provider is self.asked[-1]) and provider.notice:
             emit(Noticed(provider.notice))
         self.asked.append(provider)
-        if provider.name == SHELF:  # all its answers to a request are the same
-            count = 1
         brief = provider.is_local
         rejected = len(self.rejected)
         prompt = Prompt(
@@ -188,6 +185,11 @@ class _Writing:
             may_continue=count > 1 or 0 < rejected < spec.attempts - 1,
         )
         request = Request(provider, prompt, self._purse)
+        most = provider.most_answers(prompt)
+        if most is not None and most < count:  # the same answer again would pass for agreement
+            if most and provider.name != SHELF:
+                self._say_change(f"only {most} of {count} candidates are recorded")
+            count = max(1, most)
         if count > 1:
             return await self._ask_for_several(request, count)
         attempt = self._begin(provider)
@@ -208,18 +210,15 @@ class _Writing:
         provider, emit = request.provider, self._prover.emit
         first = self._begin(provider)  # if no request fits into the budget, this attempt records it
         try:
-            if isinstance(provider, RemoteProvider):
-                await provider.open()  # the import of its SDK must not count as waiting for the answer
+            await provider.open()  # the import of its SDK must not count as waiting for the answer
             reserved = await self._purse.reserve(provider, request.prompt, count)
         except FactError as error:
             first.status, first.reason = Status.ERROR, error.line
             raise
         if (fitting := len(reserved)) < count:
-            line = (
+            self._say_change(
                 f"only {fitting} of {count} candidates fit into the budget, so the others were not asked for"
             )
-            self.changes.append(line)
-            emit(Noticed(line))
         last = first.number - 1 + fitting
         begun = asyncio.Event()
         turn = asyncio.Semaphore(1 if provider.is_local else count)
@@ -256,7 +255,8 @@ class _Writing:
         """Choose among the accepted candidates; if there is none, keep the best one for the repair."""
         errors = [ended for _, ended in results if isinstance(ended, FactError)]
         if len(errors) == len(results):
-            raise errors[0]
+            # Another model may answer in place of requests that failed, even if this one declined another.
+            raise next((error for error in errors if isinstance(error, ProviderError)), errors[0])
         proven = [(attempt, ended) for attempt, ended in results if not isinstance(ended, FactError)]
         accepted = [held for _, (held, _) in proven if held is not None]
         if accepted:
@@ -272,6 +272,10 @@ class _Writing:
         for _, (_, sources) in proven:
             self._sources |= sources
         return None
+
+    def _say_change(self, line: str) -> None:
+        self.changes.append(line)
+        self._prover.emit(Noticed(line))
 
     def _begin(self, provider: Provider) -> Attempt:
         attempt = Attempt(len(self._attempts) + 1, provider.name, provider.model, utc_now())

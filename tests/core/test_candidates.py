@@ -19,6 +19,7 @@ from fact_magics.events import (
     TextArrived,
 )
 from fact_magics.probing import agreement
+from fact_magics.providers.anthropic import AnthropicProvider
 from fact_magics.tool import Status
 from fact_magics.writing import loop
 from fact_magics.writing.examples import read_body
@@ -96,6 +97,22 @@ class TestCandidates:
         _, heard, _ = await generate(core, ask(2))
         told = [event for event in heard if isinstance(event, AttemptStarted | TextArrived)]
         assert [type(event) for event in told[:2]] == [AttemptStarted, TextArrived]
+
+    async def test_the_import_of_the_sdk_is_no_part_of_that_wait(self, core, server, monkeypatch):
+        """It may take seconds, and the others would be sent before the first answer can begin."""
+        heard: list[object] = []
+        opened = AnthropicProvider.open
+
+        async def tell(provider):
+            heard.append("open")
+            return await opened(provider)
+
+        monkeypatch.setattr(AnthropicProvider, "open", tell)
+        server.writes(GOOD)
+        server.writes(GOOD)
+        await core.generate(ask(2), heard.append)
+        started = next(place for place, event in enumerate(heard) if isinstance(event, AttemptStarted))
+        assert "open" in heard[:started]
 
     @pytest.mark.usefixtures("no_user_settings")
     async def test_a_model_on_this_machine_writes_one_after_the_other(self, home, server):
@@ -211,6 +228,25 @@ class TestAnswers:
         assert notice(heard).endswith(notice(told))
         assert sorted(row.group_number for row in rows) == [1, 1, 2]
         assert len(server.requests) == 3
+
+    async def test_no_recorded_answer_counts_as_two_candidates(self, core, server, home, tmp_path):
+        """The same answer twice would pass for agreement."""
+        for source in (GOOD, OTHER):
+            server.writes(source)
+        core.record(tmp_path / "answers.yaml")
+        await core.generate(ask(2))
+        environment = {"FACT_HOME": str(tmp_path / "other"), "FACT_REPLAY": str(tmp_path / "answers.yaml")}
+        async with FactCore(load_settings({}, home.parent, environment)) as other:
+            _, heard, rows = await generate(other, ask(4))
+            assert [row.status for row in rows] == ["ok", "ok"]
+            said = "only 2 of 4 candidates are recorded"
+            assert said in notice(heard)
+            assert notice(heard).endswith("open · both candidates hold, but give different answers")
+            assert Noticed(said) in heard
+            unknown = ask(4).model_copy(update={"name": "trim", "description": "Trim a text."})
+            with pytest.raises(GenerationFailed, match="holds no answer to this request for trim"):
+                await other.generate(unknown)
+            assert len(await other.list_generations(tool_name="trim")) == 1
 
 
 class TestLimits:

@@ -6,7 +6,7 @@ import pytest
 
 from fact_magics import FactCore, ToolSpec, load_settings
 from fact_magics.errors import FactError, GenerationFailed, ProviderError
-from fact_magics.events import AttemptStarted, GenerationEnded, Noticed
+from fact_magics.events import AttemptEnded, AttemptStarted, GenerationEnded, Noticed
 from fact_magics.providers.fallbacks import Breaker
 from fact_magics.testing import ModelServer
 from fact_magics.writing import loop
@@ -79,6 +79,25 @@ class TestFallbacks:
         ]
         assert len(server.requests) == 1
 
+    async def test_it_is_asked_too_if_the_first_candidate_is_declined_and_the_other_requests_fail(
+        self, open_core, server, other
+    ):
+        server.refuses("No.")
+        server.fails(500)
+        other.writes(GOOD)
+        other.writes(GOOD)
+        async with open_core(**{CLAUDE: (LOCAL,)}) as core:
+            tool, heard, rows = await generate(core, SPEC.model_copy(update={"candidates": 2}))
+        assert tool.metadata.model == LOCAL
+        assert [(row.model, row.status) for row in rows] == [
+            (CLAUDE, "error"),
+            (CLAUDE, "error"),
+            (LOCAL, "ok"),
+            (LOCAL, "ok"),
+        ]
+        told = [event for event in heard if isinstance(event, AttemptEnded | Noticed)]
+        assert [type(event) for event in told[:3]] == [AttemptEnded, AttemptEnded, Noticed]
+
     @pytest.mark.parametrize("asked", [CLAUDE, "*"])
     async def test_the_next_model_is_asked_at_once_and_recorded_as_itself(
         self, open_core, server, other, asked
@@ -92,6 +111,8 @@ class TestFallbacks:
             (1, "anthropic", CLAUDE, "error"),
             (2, "ollama", LOCAL, "ok"),
         ]
+        told = [event for event in heard if isinstance(event, AttemptEnded | Noticed)]
+        assert [type(event) for event in told[:2]] == [AttemptEnded, Noticed]  # what happened comes first
         said = f"{server.url[7:]} is overloaded. It said: “scripted error 529”; {LOCAL} is asked instead"
         assert said in lines(heard)
         ended = heard[-1]

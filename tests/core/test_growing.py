@@ -59,6 +59,21 @@ async def test_the_tools_own_answer_makes_a_minor_version_without_a_model(settin
     assert len(server.requests) == 1
 
 
+async def test_the_same_answer_to_the_same_version_makes_no_further_version(settings, server):
+    """As when a notebook that asks and answers is run again from the top."""
+    server.writes(CLIP)
+    async with FactCore(settings) as core:
+        text = '>>> clip("abc", 2)\n"ab"'
+        made = []
+        for _ in range(2):
+            assert (await core.generate(SPEC)).version == "1.0.0"
+            made.append(await core.grow(example(text), grown(text)))
+        assert [tool.version for tool in made] == ["1.1.0", "1.1.0"]
+        assert (await core.stored("clip")).metadata.version == "1.1.0"
+        assert len(await core.versions("clip")) == 2
+    assert len(server.requests) == 1
+
+
 async def test_an_earlier_candidate_that_holds_is_taken_without_a_model(settings, server):
     server.writes(OTHER.replace("text[:size]", "text[:size + 1]"))  # not accepted
     server.writes(OTHER)

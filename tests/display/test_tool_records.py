@@ -162,14 +162,30 @@ class TestGenerationRecord:
         table = parse(record.html).all("details")[0].all("table")[0]
         assert [row[:3] for row in table.rows[1:]] == [
             ["2, 3", "became the version", ""],
-            ["1, 4", "gives other answers", "half(1)"],
+            ["1, 4", "give other answers", "half(1)"],
         ]
-        assert "candidate 1, 4 gives other answers, as to half(1)" in record.plain
+        assert "candidates 1, 4 give other answers, as to half(1)" in record.plain
         assert [folded.all("summary")[0].text for folded in parse(record.html).all("details")] == [
             "4 accepted candidates",
-            "Candidate 1, 4, 1 line",
+            "Candidates 1, 4, 1 line",
             "Source, 4 lines",
         ]
+
+    def test_no_candidate_became_a_version_if_the_generation_was_stopped(self):
+        """Each of them would otherwise seem to be in use."""
+        statuses = (Status.OK, Status.INTERRUPTED)
+        attempts = tuple(attempt(number, status, [GOOD]) for number, status in enumerate(statuses, start=1))
+        ended = GenerationEnded("half", Status.INTERRUPTED, None, attempts, False, "", 5_000)
+        plain = generation_record(ended).plain
+        assert "candidate 1 was accepted, but not stored" in plain
+        assert "became" not in plain
+        assert "candidate 2" not in plain
+
+    def test_a_request_that_was_stopped_before_its_first_text_has_an_unknown_price(self):
+        first, second = attempt(1, Status.ERROR, [BAD], "why"), attempt(2, Status.INTERRUPTED, [])
+        first.cost_usd = 0.003
+        ended = GenerationEnded("half", Status.INTERRUPTED, None, (first, second), False, "", 5_000)
+        assert "$0.003 and the unknown price of 1 attempt" in generation_record(ended).plain
 
     def test_candidates_that_fail_alike_are_told_in_one_line(self, parse):
         attempts = tuple(attempt(number, Status.ERROR, [BAD], "why") for number in (1, 2))

@@ -421,6 +421,16 @@ async def test_equal_rows_of_a_long_table_run_once(core, keep):
     assert await executed(core) == 1_500
 
 
+@pytest.mark.parametrize("others", [0, 100])
+async def test_a_table_of_more_equal_rows_than_may_wait_is_read_to_its_end(core, keep, others):
+    tool = await keep(PLUS)
+    async with asyncio.timeout(120):
+        result = await tool.amap([*[5] * 20_000, *range(others)])
+    assert list(result) == [*[5] * 20_000, *range(others)]
+    assert result.counts["ok"] == max(1, others)
+    assert not result.notes
+
+
 async def test_rows_are_committed_while_the_map_goes_on(core, keep):
     tool = await keep("def f(n: int) -> int:\n    return n + 0 * sum(range(20_000))\n")
     mapping = asyncio.create_task(tool.amap(range(5_000)))

@@ -67,6 +67,29 @@ def test_where_candidates_part_the_question_is_asked_and_an_answer_needs_no_mode
     assert "gives the same answers as the version" in shown
 
 
+@pytest.mark.parametrize("ending", ["failed", "stopped"])
+def test_an_answer_that_no_model_meets_gives_the_grown_cell_all_the_same(asking, ending):
+    """Below, and in the output: JupyterLab puts nothing below a cell that fails."""
+    name = f"crop_{ending}"
+    write(asking, name, GOOD, OTHER)
+    asked = len(asking.server.requests)
+    if ending == "failed":
+        asking.server.fails(401)
+    else:
+        asking.server.breaks("", "silent")
+    request = asking.kernel.send(f"%fact answer {name} = 'another'")
+    if ending == "stopped":
+        until(lambda: len(asking.server.requests) > asked)
+        asking.kernel.interrupt()
+    cell = asking.kernel.collect(request)
+    assert cell.error_name == ("ProviderError" if ending == "failed" else "Interrupted")
+    (put,) = cell.payload
+    assert (put["source"], put["replace"]) == ("set_next_input", False)
+    assert put["text"].endswith("\n'another'\n")
+    assert put["text"].strip() in cell.plain
+    assert asking.value(f"{name}.version") == "1.0.0"
+
+
 def test_without_examples_the_question_is_asked_where_candidates_part(asking):
     cell = write(asking, "trim", GOOD, OTHER, examples="")
     assert "unproven" in cell.plain

@@ -118,7 +118,7 @@ def test_each_limit_is_one_line_that_says_how_to_raise_it_under_what_was_printed
     assert not frames
     for part in says:
         assert part in line
-    assert cell.stdout == "begun\nhalf a line"
+    assert cell.stdout == "begun\nhalf a line "
     assert "begun" not in cell.html
     assert last_row(desk) == ("timeout" if what == "sleep" else "limit", line)
     assert desk.value("act('')") == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
 pytestmark = pytest.mark.kernel
@@ -61,18 +63,72 @@ def test_probing_is_left_out_of_cells_when_it_is_off(desk):
     assert desk.query("SELECT count(*) FROM probes WHERE tool_name = 'plain'") == [(0,)]
 
 
-def test_an_interrupt_leaves_the_tool_bound(asking):
-    asking.run(
-        "import fact_magics.core.growing as _growing\n_probe = _growing.Growing.probe\n"
+@contextmanager
+def interrupted_probe(desk):
+    """Let the next probe not end, and interrupt the kernel when it has begun."""
+    desk.run(
+        "import fact_magics.core.growing as _growing\n_probe, _growing.reached = _growing.Growing.probe, False\n"
         "async def _endless(self, *args, **options):\n    import asyncio\n    _growing.reached = True\n    await asyncio.sleep(1000)\n"
         "_growing.Growing.probe = _endless\n"
-        "import threading, time, _thread\n"
-        "def _stop():\n    while not getattr(_growing, 'reached', False):\n        time.sleep(0.01)\n"
+        "import threading, time\n"
+        "def _stop():\n    while not _growing.reached:\n        time.sleep(0.01)\n"
         "    import os, signal\n    os.kill(os.getpid(), signal.SIGINT)\n"
         "threading.Thread(target=_stop).start()"
     )
-    cell = write(asking, "kept")
-    asking.run("_growing.Growing.probe = _probe")
+    yield
+    desk.run("_growing.Growing.probe = _probe")
+
+
+def test_an_interrupt_leaves_the_tool_bound(asking):
+    with interrupted_probe(asking):
+        cell = write(asking, "kept")
     assert cell.status == "ok", cell.traceback
     assert "kept 1.0.0" in cell.plain
     assert asking.value("kept('abcdefg')") == "abcde…"
+
+
+def test_an_interrupt_of_the_probe_leaves_the_answer_taken(asking):
+    write(asking, "taken")
+    asking.run("%fact probe taken --seconds 8")
+    with interrupted_probe(asking):
+        cell = asking.run("%fact answer taken 1")
+    assert cell.status == "ok", cell.traceback
+    assert "stopped; %fact probe taken starts it again" in cell.plain
+    assert [put["source"] for put in cell.payload] == ["set_next_input"]
+    assert asking.value("taken.version") == "1.1.0"
+
+
+@contextmanager
+def interrupted_when_stored(desk):
+    """Interrupt the kernel when the next version is stored, before its cell knows."""
+    desk.run(
+        "import fact_magics.core.growing as _growing\n_keep = _growing.Growing.keep_cell\n"
+        "async def _stopped(self, *args):\n    import asyncio, os, signal\n    _growing.Growing.keep_cell = _keep\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n    await asyncio.sleep(1000)\n"
+        "_growing.Growing.keep_cell = _stopped"
+    )
+    yield
+    desk.run("_growing.Growing.keep_cell = _keep")
+
+
+@pytest.mark.parametrize("above", ["", "%%time\n"], ids=["awaited", "blocking"])
+def test_an_interrupt_that_comes_when_the_version_is_stored_leaves_it_bound(desk, above):
+    """Otherwise another notebook would get a version that this cell calls stopped."""
+    name = f"late_{len(above)}"
+    desk.server.writes(CLIP.format(name=name))
+    with interrupted_when_stored(desk):
+        cell = desk.run(f"{above}%%fact_generate {name}\nWrite it.\n\n{EXAMPLES.format(name=name)}")
+    assert cell.status == "ok", cell.traceback
+    assert f"{name} 1.0.0" in cell.plain
+    assert desk.value(f"{name}('abcdefg')") == "abcde…"
+    assert desk.query("SELECT count(*) FROM tools WHERE name = ?", name) == [(1,)]
+
+
+def test_the_same_holds_for_an_answer(asking):
+    write(asking, "grown")
+    asking.run("%fact probe grown --seconds 8")
+    with interrupted_when_stored(asking):
+        cell = asking.run("%fact answer grown 1")
+    assert cell.status == "ok", cell.traceback
+    assert "has not changed" not in cell.plain
+    assert asking.value("grown.version") == "1.1.0"

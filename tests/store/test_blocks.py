@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fact_magics.store import ExecutionRow, blocks, stats
+from fact_magics.store import ExecutionRow, MapRows, blocks, stats, totals
 from fact_magics.store.binding import Connection
 from fact_magics.store.history import add_runs
 from fact_magics.store.pruning import remove_runs
@@ -31,7 +32,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 def small() -> Iterator[None]:
     """Let few rows do what many rows do."""
     with (
-        patch.multiple(blocks, BLOCK=4, _NUMBERED=6, _FEW=2, is_due=lambda seq: seq % 5 == 0),
+        patch.multiple(blocks, BLOCK=4, _LARGE=5, _NUMBERED=6, _FEW=2, is_due=lambda seq: seq % 5 == 0),
         patch.object(stats, "ROWS_READ", 3),
     ):
         yield
@@ -131,6 +132,44 @@ def test_numbers_are_those_of_all_rows(
     connection.close()
 
 
+def as_map(rows: Sequence[ExecutionRow]) -> MapRows:
+    same = ExecutionRow(
+        **{name: getattr(rows[0], name) for name in ("session_id", "tool_name", "status", "cached")}
+    )
+    return MapRows(
+        same=same,
+        ids=[row.id for row in rows],
+        positions=[*range(len(rows))],
+        inputs=["{}"] * len(rows),
+        outputs=["1"] * len(rows),
+        keys=[row.id for row in rows],
+        times=[row.executed_at for row in rows],
+        durations_ms=[row.saved_ms or 0.0 if row.cached else row.duration_ms for row in rows],
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(gaps, runs, st.integers(1, 17)), max_size=15), scopes, st.integers(0, 90))
+def test_rows_of_maps_are_counted_as_rows_alone_are(
+    history: list[tuple[float, ExecutionRow, int]], scope: tuple[str, str], at: int
+) -> None:
+    connection, rows = opened(), list[ExecutionRow]()
+    now = START
+    for gap, row, times in history:
+        now += timedelta(seconds=gap)
+        took = {"executed_at": utc_text(now)} | ({"duration_ms": 0.0} if row.cached else {})
+        part = [replace(row, id=f"{len(rows) + place}", **took) for place in range(times)]
+        rows += part
+        if row.status is Status.OK:
+            add_runs(connection, [], [as_map(part)])
+        else:
+            add_runs(connection, part)
+    for since in (None, rows[at].executed_at if at < len(rows) else utc_text(START + timedelta(seconds=at))):
+        found = read_stats(connection, session_id=scope[0], tool_name=scope[1], since=since)
+        agree(found, rows, scope, since)
+    connection.close()
+
+
 @settings(max_examples=100, deadline=None)
 @given(histories, histories, st.integers(1, 20), scopes, st.integers(0, 90))
 def test_removed_rows_still_count_and_none_of_them_counts_since_a_later_time(
@@ -153,13 +192,47 @@ def test_removed_rows_still_count_and_none_of_them_counts_since_a_later_time(
     connection.close()
 
 
+@settings(max_examples=50, deadline=None)
+@given(histories, st.integers(1, 20), st.sets(st.integers(0, 89)))
+def test_stored_numbers_are_those_of_the_rows_also_if_an_older_version_stored_none(
+    history: list[tuple[float, ExecutionRow]], size: int, older: set[int]
+) -> None:
+    connection = opened()
+    keep(connection, timed(history), size)
+    missing = "UPDATE block_totals SET numbers = NULL WHERE seq = ?"
+    connection.executemany(missing, [(seq,) for seq in older])
+    for (end,) in connection.execute("SELECT seq FROM blocks").fetchall():
+        for scope in (totals.EVERYTHING, ("1", ""), ("", "a"), ("2", "a"), ("", "nobody")):
+            rows = totals.events(connection, totals.RUNS, scope, 0, end)
+            assert totals.numbers_at(connection, totals.RUNS, scope, end) == totals.numbers_of(rows)
+    connection.close()
+
+
+def test_the_numbers_of_a_block_are_not_read_from_its_rows() -> None:
+    connection = opened()
+    keep(connection, [ExecutionRow(tool_name="a", status=Status.OK) for _ in range(30)], 10)
+    end = totals.last_block(connection, totals.RUNS)
+    known = totals.numbers_at(connection, totals.RUNS, totals.EVERYTHING, end)
+    connection.execute("UPDATE tool_executions SET status = 'error'")
+    assert totals.numbers_at(connection, totals.RUNS, totals.EVERYTHING, end) == known == {"ok -2000": end}
+    connection.close()
+
+
+def test_points_show_the_runs_of_a_tool_that_got_no_total() -> None:
+    connection = opened()
+    rows = timed([(1.0, ExecutionRow(tool_name=name, status=Status.OK)) for name in "aaaabaaaabaa"])
+    keep(connection, rows, 1)
+    agree(read_stats(connection, tool_name="a"), rows, ("", "a"), None)
+    connection.close()
+
+
 def test_the_tables_of_totals_stay_small() -> None:
     connection = opened()
     rows = [ExecutionRow(tool_name=f"t{number}", status=Status.OK) for number in range(2_000)]
     with patch.multiple(blocks, BLOCK=64, is_due=lambda seq: seq % 64 == 0):
         keep(connection, rows, 100)
-    [totals] = connection.execute("SELECT count(*) FROM block_totals WHERE tool_name <> ''").fetchone()
-    assert totals == len(range(64, 1_984, 64))
+    [stored] = connection.execute("SELECT count(*) FROM block_totals WHERE tool_name <> ''").fetchone()
+    assert stored == len(range(64, 1_984, 64))
     [leaders] = connection.execute("SELECT count(*) FROM leaders").fetchone()
     assert leaders <= blocks.LEADERS
     connection.close()

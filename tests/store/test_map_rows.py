@@ -26,6 +26,7 @@ def many() -> MapRows:
         inputs=[*TEXTS],
         outputs=["1", '"\u00fc"', '"\\u0000"', '{"a":[null,true,1.5]}'],
         keys=[f"{place:040x}" for place in range(number)],
+        times=[f"2026-11-22T09:00:0{place}.000Z" for place in range(number)],
         durations_ms=[0.5 * place for place in range(number)],
     )
 
@@ -51,6 +52,21 @@ async def test_they_are_stored_as_they_are(tmp_path, many, is_cached):
     assert answers == {entry.key: entry for entry in many.entries()}
     assert len(answers) == (0 if is_cached else len(many))
     assert (stats.runs, stats.hits) == (len(many), len(many) if is_cached else 0)
+
+
+async def test_rows_that_are_committed_together_are_joined(tmp_path, many):
+    parts = [
+        replace(many, **{name: [*range(number)] for name in ("positions", "inputs")}) for number in (2, 1)
+    ]
+    assert [part.positions for part in MapRows.joined(parts)] == [[0, 1, 0]]
+    other = replace(many, same=replace(many.same, cached=True))
+    assert [part.same for part in MapRows.joined([many, other, many])] == [many.same, other.same]
+    [long] = MapRows.joined([many] * 150)
+    long = replace(long, ids=[f"{place:016x}" for place in range(len(long))], positions=[*range(len(long))])
+    rows, answers, stats = await stored(tmp_path, long)
+    assert rows == long.rows()
+    assert len(answers) == len(many)
+    assert stats.runs == len(long) == len(rows)
 
 
 async def test_texts_that_need_escapes_are_stored_one_by_one(tmp_path, many):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fact_magics.store import CacheEntry, ExecutionRow, GenerationRow, Store, blocks, totals
+from fact_magics.store import CacheEntry, ExecutionRow, GenerationRow, Store, blocks, stats, totals
 from fact_magics.store.database import Database
 from fact_magics.store.schema import MIGRATIONS
 from fact_magics.store.stats import percentile
@@ -328,7 +328,10 @@ HOSTILE = [
     "UPDATE generations SET input_tokens = 9223372036854775807, output_tokens = 'x', cost_usd = 9e999",
     "UPDATE block_totals SET runs = 9223372036854775807, hits = 'x', errors = x'80', saved_ms = 'y'",
     "UPDATE block_totals SET runs = -1, hits = 2.5, saved_ms = 9e999",
+    "UPDATE block_totals SET hits = 'x' WHERE tool_name <> ''",
     "UPDATE block_totals SET seq = seq * 1000",
+    "UPDATE block_totals SET numbers = x'80'",
+    'UPDATE block_totals SET numbers = \'{"ok --5": 1, "ok 9e9": 2, "ok": 1e999, " ": 3, " 7": 1}\'',
     "DELETE FROM block_totals WHERE seq % 2",
     'UPDATE distributions SET numbers = \'{"ok": {"1": 1e999}, "x": 7, "a b c": 2, "ok -99999": 3}\'',
     "UPDATE distributions SET numbers = x'80', seq = -9223372036854775808 + seq",
@@ -345,7 +348,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("statement", HOSTILE)
 async def test_whatever_another_program_writes_rows_are_stored_and_numbers_read(
-    path: Path, statement: str
+    path: Path, statement: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt = GenerationRow(
         generation_id="1", attempt=1, tool_name="tool_1", status=Status.OK, input_tokens=1
@@ -359,9 +362,11 @@ async def test_whatever_another_program_writes_rows_are_stored_and_numbers_read(
     async with await Store.open(path) as store:
         await keep(store, rows(200, span=timedelta(hours=1)))
         await store.commit(generations=[replace(attempt, generation_id="3")])
-        for asked in SCOPES:
-            assert (await store.history.stats(**asked)).data
-            assert (await store.history.stats(**asked, since=START)).data
+        for few in (stats.ROWS_READ, 50):
+            monkeypatch.setattr(stats, "ROWS_READ", few)
+            for asked in SCOPES:
+                for since in (None, START, START + timedelta(minutes=20)):
+                    assert (await store.history.stats(**asked, since=since)).data
 
 
 def test_a_bucket_is_at_most_one_percent_off() -> None:

@@ -238,7 +238,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
         title = "No row matches." if arguments.options else "Nothing has run yet in this session."
     listed_rows = {row["generation_id"] for row in data if row["kind"] == "generation"}
     if total := cells.price(row for row in generations if row.generation_id in listed_rows):
-        title = f"{title}, {total} in all"
+        title = f"{title}, {total} in all" if "$" in total else f"{title}, {total}"
     title = ". ".join(filter(None, (title.rstrip(".") if left_out else title, left_out)))
     rows = [row for _, row, _ in listed]
     table = Table(title, _HEAD, rows, optional=("Cost",), numbers=("Took", "Cost"))

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING
 
 from fact_magics.display.probed import probe_record
 from fact_magics.display.record import stacked
-from fact_magics.errors import CellError, FactError
+from fact_magics.errors import CellError, FactError, Interrupted
+from fact_magics.events import GenerationEnded
 from fact_magics.names import tool_name
 from fact_magics.notebook.arguments import CELLS, read_line
 from fact_magics.notebook.commands.desk import Answer, Desk, page
-from fact_magics.notebook.generate_cell import cell_request
+from fact_magics.notebook.generate_cell import cell_request, take_over
 from fact_magics.text import one_line, plural, quoted
 from fact_magics.writing.examples import read_body
 
 if TYPE_CHECKING:
     from fact_magics.core import FactCore
     from fact_magics.core.handle import Tool
+    from fact_magics.display.html import Record
+    from fact_magics.events import Event
     from fact_magics.notebook.arguments import Arguments
     from fact_magics.probing.questions import Probe, Question
-    from fact_magics.tool import Example, ToolSpec
+    from fact_magics.tool import Example, ToolSpec, ToolVersion
 
 _SECONDS = 10.0
 _EXCEPTION = re.compile(r"[A-Z]\w*(?:\.\w+)*(?::.*)?")
@@ -61,12 +64,12 @@ def answer(arguments: Arguments, desk: Desk) -> Answer:
     refines = head.startswith("%%fact_refine")
     request = _request(desk, name, grown)
     try:
-        tool = desk.ask(
-            lambda core: _grow(core, example, request, grown, refines=refines),
-            stopped=f"The change of {name} was stopped. The cell with the new example is below.",
-        )
-    except FactError:
+        tool = _grown(desk, example, request, grown, refines=refines)
+    except (FactError, Interrupted):
         desk.notebook.put_cell(grown)
+        # JupyterLab adds no cell below one that fails, so its text is shown as well.
+        code = [("The cell with the new example", grown)]
+        desk.notebook.show(page(f"{name} has not changed", [], code=code))
         raise
     desk.notebook.put_cell(grown)
     bound = desk.notebook.rebind(tool)
@@ -76,19 +79,41 @@ def answer(arguments: Arguments, desk: Desk) -> Answer:
         ("Bound", f"{name} is now {tool.version} in this notebook" if bound else ""),
         ("Below", "the cell with its new example, which returns this version"),
     ]
-    records = [page(f"{name} {tool.version}", facts)]
     data = {"name": name, "version": tool.version, "example": example_text, "bound": bound, "probe": None}
+    probes: list[Record] = []
     if not tool.metadata.permissions and desk.session.settings().probe != "off":
-        again = desk.ask(lambda core: core.probe(tool.stored.reference))
-        records.append(probe_record(again))
-        data["probe"] = again.as_json()
+        try:
+            again = desk.ask(lambda core: core.probe(tool.stored.reference))
+            probes.append(probe_record(again))
+            data["probe"] = again.as_json()
+        except Interrupted:  # the answer has been taken
+            facts.append(("Probe", f"stopped; %fact probe {name} starts it again"))
+        except FactError as error:
+            facts.append(("Probe", error.line))
+    records = [page(f"{name} {tool.version}", facts), *probes]
     return Answer(stacked(records), data)
 
 
-async def _grow(core: FactCore, example: Example, request: ToolSpec, grown: str, *, refines: bool) -> Tool:
-    tool = await core.grow(example, request, refines=refines)
-    await core.keep_cell(tool, grown)
-    return tool
+def _grown(desk: Desk, example: Example, request: ToolSpec, cell: str, *, refines: bool) -> Tool:
+    """Return the version with one more example; an interrupt that comes when it is stored has no effect."""
+    versions: list[ToolVersion] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, GenerationEnded) and event.version is not None:
+            versions.append(event.version)
+
+    async def grow(core: FactCore) -> Tool:
+        tool = await core.grow(example, request, hear, refines=refines)
+        await core.keep_cell(tool, cell)
+        return tool
+
+    stopped = f"The change of {request.name} was stopped. The cell with the new example is below."
+    try:
+        return desk.ask(grow, stopped=stopped)
+    except Interrupted:
+        if not versions:
+            raise
+        return take_over(desk.session, versions[-1], cell)
 
 
 def _question(probe: Probe, number: int) -> Question:

@@ -15,6 +15,7 @@ import time
 from array import array
 from contextvars import Context
 from struct import Struct
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def serve(
     printed.seek(0)
     printed.truncate()
     residue = modules["_fact_residue"].Residue(code)
+    codec = _quick(codec)
     held = _Held()
     last, due, changed = len(request["rows"]) - 1, _clock(), ""
     for number, arguments in enumerate(request["rows"]):
@@ -88,6 +90,19 @@ def serve(
     final = json.dumps({"changed": changed[:200]}).encode()
     _send(results, _RESULT + len(final).to_bytes(8, "big") + final)
     _leave(0)
+
+
+def _quick(codec: ModuleType) -> Any:
+    """Return a codec that reads most arguments in half the time; their wires come from the parent."""
+    decoder: Any = json.JSONDecoder()
+    decode, scan = codec.decode, decoder.scan_once
+
+    def decode_call(wire: bytes, *, classes: Mapping[str, type]) -> Any:
+        if b'"$' in wire or b"\\u0024" in wire:
+            return decode(wire, classes=classes)
+        return scan(wire.decode(), 0)[0]
+
+    return SimpleNamespace(decode=decode_call, encode_parts=codec.encode_parts)
 
 
 class _Held:
