@@ -132,23 +132,24 @@ class Counters:
     def serve(self, port: int) -> str:
         """Serve the counters until `close`, in place of an earlier server; returns the address.
 
+        At port 0, the system chooses a free port.
+
         Raises
         ------
         CellError
             The port is in use or can't be used, or the package is missing.
         """
         client = _client()
-        address = f"http://{_ADDRESS}:{port}/metrics"
         if self._server is not None and self._server.server_port == port:
-            return address
+            return self.state
         try:
             server, _ = client.start_http_server(port, addr=_ADDRESS, registry=self._registry(client))
         except OSError as error:
             reason = "is in use" if error.errno == errno.EADDRINUSE else f"can't be used: {error.strerror}"
             raise CellError(f"Port {port} {reason}.", hint="Name another one with --port.") from None
         self.close()
-        self._server, self.state = server, address
-        return address
+        self._server, self.state = server, f"http://{_ADDRESS}:{server.server_port}/metrics"
+        return self.state
 
     def start(self) -> None:
         """Serve the counters at the first free one of the usual ports; `state` tells where, or why not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from fact_magics.display.cells import Cell
 from fact_magics.display.html import Html, Record, element, folded, join, preformatted
 from fact_magics.display.table import Table
 from fact_magics.errors import CellError
@@ -113,10 +114,12 @@ def _can_be_chosen(choice: Choice) -> bool:
 
 def _surprises(probe: Probe) -> Record:
     head = plural(len(probe.surprises), "surprise")
-    rows = [(one.call, one.what, one.advice) for one in probe.surprises]
+    rows = [
+        (one.call, one.what, Cell(one.advice, preformatted(one.advice, code=True))) for one in probe.surprises
+    ]
     markup = Table(head, ("Call", "What happens", "Add this to the cell if it should not"), rows).html()
     lines = [head]
-    for call, what, advice in rows:
-        lines += [f"  {call} {what}", "    if it should not, add this to the cell:"]
-        lines += [f"      {line}" for line in advice.splitlines()]
+    for one in probe.surprises:
+        lines += [f"  {one.call} {one.what}", "    if it should not, add this to the cell:"]
+        lines += [f"      {line}" for line in one.advice.splitlines()]
     return Record(markup, "\n".join(lines))

@@ -122,7 +122,7 @@ def _on_one_line(cell: str | Cell) -> str | Cell:
 
 def _contents(row: Sequence[str | Cell]) -> Iterable[tuple[str, str]]:
     """Return the text and the markup of each cell of a row."""
-    if all(type(cell) is str for cell in row):
+    if all(type(cell) is str and "\n" not in cell for cell in row):
         return zip(row, texts(row), strict=True)  # type: ignore[arg-type]
     return ((cell.plain, cell.html) if isinstance(cell, Cell) else (cell, text(cell)) for cell in row)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.mapping.result import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fact_magics.core.outputs import Answered
     from fact_magics.core.plan import Plan
@@ -36,6 +36,9 @@ class Ledger:
         Rows that were planned and have not ended: in the queue, in a process, or equal to such a row.
     failed : tuple or None
         The number and the error of the row that ends the map.
+    refused : tuple or None
+        The number of the row with invalid input that ends the map when the rows before it have ended, and a
+        function that records it and returns its error.
     stop : asyncio.Event
         Set when a row ends the map.
     """
@@ -50,8 +53,14 @@ class Ledger:
         self.queue: deque[Plan] = deque()
         self.held = 0
         self.failed: tuple[int, str] | None = None
+        self.refused: tuple[int, Callable[[], str]] | None = None
         self.stop = asyncio.Event()
         self._twins: dict[str, list[Plan] | None] = {}  # rows that wait for the answer of an equal one
+
+    @property
+    def ended(self) -> int:
+        """How many rows have ended."""
+        return self.counts.total()
 
     @property
     def summed(self) -> dict[str, int]:
@@ -105,6 +114,12 @@ class Ledger:
             if twins := self._twins.pop(row.key, None):
                 self.held -= len(twins)
                 self.know(twins, [self._rows.twin(twin, answered) for twin in twins])
+
+    def close(self) -> None:
+        """Let the refused row end the map, unless a row before it did."""
+        if self.refused is not None and self.failed is None:
+            position, refuse = self.refused
+            self.fail(position, refuse())
 
     def fail(self, position: int, error: str) -> None:
         """Note that a row failed."""

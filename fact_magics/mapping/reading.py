@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.core.rows import kept_by
@@ -79,6 +80,8 @@ class Reader:
                         while coming and (len(coming) > _MOST_COMING or coming[0].known.done()):
                             await self._admit(coming.popleft())
                             await on_part()
+                        if self._ledger.refused is not None:
+                            break
             except FactError as error:
                 unread = error
             while coming:
@@ -118,8 +121,11 @@ class Reader:
                     await asyncio.to_thread(rows.plan, *asked) if tool.takes_paths else rows.plan(*asked)
                 )
             except InvalidInput as refused:
-                error = rows.refuse(tool, parameters, refused, self._map.id, position)
-                self._ledger.fail(position, error)
+                refuse = partial(rows.refuse, tool, parameters, refused, self._map.id, position)
+                if self._options.stop_on_error:
+                    self._ledger.refused = position, refuse
+                    break
+                self._ledger.fail(position, refuse())
                 continue
             waiting.append(planned if self._keeps else kept_by(self._map, planned))
         return waiting

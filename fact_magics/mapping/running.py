@@ -141,6 +141,7 @@ class RowMap:
             await first_error(tasks[1:], self._ledger.stop)
             if self._unread is not None:
                 raise self._unread
+            self._ledger.close()
             if self._ledger.failed is None:
                 status, error = Status.OK, ""
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ class Workers:
         self._note = note
         self._size = BatchSize()
         self._alone = options.isolate == "row"
+        self._busy = 0  # processes
         self._layers: tuple[str, ...] = ()  # of the last row that ran alone; the sample does
         self._most_waiting = _MOST_BEFORE_SAMPLE
         self.bulk: BulkRows | None = None
@@ -128,7 +130,14 @@ class Workers:
         rows = [queue.popleft() for _ in range(Sample.ROWS)]
         size = self._executor.rows_alone
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-        answers = await asyncio.gather(*(self._run_alone(part) for part in parts))
+        answers: list[list[Answered]] = []
+        if self._options.stop_on_error:
+            for part in parts:
+                answers.append(await self._run_alone(part))
+                if self._ledger.failed is not None:
+                    return
+        else:
+            answers += await asyncio.gather(*(self._run_alone(part) for part in parts))
         sample = Sample(rows, [answer for part in answers for answer in part])
         if sample.is_slow:  # starting a process takes a small part of the time of a row
             self._alone = True
@@ -141,16 +150,35 @@ class Workers:
         ledger = self._ledger
         while True:
             async with self._changed:
-                await self._changed.wait_for(lambda: ledger.queue or (self.is_read and not ledger.held))
+                await self._changed.wait_for(
+                    lambda: (
+                        (ledger.queue and self._busy < self._share()) or (self.is_read and not ledger.held)
+                    )
+                )
                 if not ledger.queue:
                     return
                 most = self._executor.rows_alone if self._alone else None
                 rows = self._size.take(ledger.queue, self._executor.slots, most)
+                share = max(1, self._share() // self._executor.slots)
+                ledger.queue.extendleft(reversed(rows[share:]))
+                del rows[share:]
+                self._busy += 1
             if most is not None or len(rows) == 1:
                 await self._run_alone(rows)
             else:
                 await self._run_together(rows)
+            self._busy -= 1
             await self.tell()
+
+    def _share(self) -> int:
+        """How many processes may run now, and how many rows in all of them.
+
+        If the first error ends the map, rows that come after it should not run. So a map begins with a row
+        at a time, and goes faster as more rows have ended.
+        """
+        if not self._options.stop_on_error:
+            return sys.maxsize
+        return max(1, self._ledger.ended // 4) if self._ledger.failed is None else 0
 
     async def _run_alone(self, rows: list[Plan]) -> list[Answered]:
         """Run each row in a process of its own, and keep the answers."""

@@ -25,8 +25,6 @@ class Pruned(NamedTuple):
 def remove_runs(connection: sqlite3.Connection, *, after: int, before: str) -> tuple[int | None, Pruned]:
     """Remove the old runs among the next rows, in a transaction of the caller.
 
-    The latest run stays even if it is old, so that its number is not given again.
-
     Parameters
     ----------
     after : int
@@ -46,7 +44,7 @@ def remove_runs(connection: sqlite3.Connection, *, after: int, before: str) -> t
         f"""
         SELECT seq, executed_at < ?, {size}, executed_at, {text_of("session_id")}, {text_of("tool_name")}
         FROM tool_executions
-        WHERE seq > ? AND seq < (SELECT max(seq) FROM tool_executions) ORDER BY seq LIMIT ?
+        WHERE seq > ? ORDER BY seq LIMIT ?
         """,  # noqa: S608 - no input
         (before, after, _ROWS),
     ).fetchall()

@@ -54,12 +54,12 @@ def age(text: str) -> timedelta:
     Raises
     ------
     ValueError
-        The text is not a duration above zero; the message completes the sentence "'x' …".
+        The text is not a duration; the message completes the sentence "'x' …".
     """
     written = text.strip().lower()
     try:
         read = timedelta(seconds=_seconds(written)) if _DURATION.fullmatch(written) else None
-        if read and not written.endswith("ago"):
+        if read is not None and not written.endswith("ago"):
             datetime.now(UTC) - read
             return read
     except (ValueError, OverflowError):

@@ -139,7 +139,7 @@ def _dedent(line: str, indent: int) -> str:
 
 
 def _refuse(line: int, text: str, problem: str, hint: str) -> CellError:
-    return CellError(f"Line {line}: {problem}.", hint=hint, details=[one_line(text, 120)])
+    return CellError(f"Line {line}: {problem}: {one_line(text, 120)}", hint=hint)
 
 
 def _example(block: _Block, name: str) -> Example:

@@ -79,6 +79,13 @@ def test_long_and_broken_text_is_folded_onto_one_line():
     assert row == "one two\\x1b" + "x" * 111 + "…"
 
 
+def test_a_cell_of_several_lines_keeps_its_column():
+    shown = Table("t", ("A", "B"), [["one\ntwo", "<three>"]]).html()
+    assert shown.count("<td") == 2
+    assert ">one\ntwo</td>" in shown
+    assert ">&lt;three&gt;</td>" in shown
+
+
 def test_a_time_is_told_as_how_long_ago_and_keeps_itself(parse):
     cell = cells.when(NOON, NOW)
     assert cell.plain == "5 min ago"

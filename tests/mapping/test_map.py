@@ -163,6 +163,39 @@ async def test_it_ends_at_the_first_failure_if_asked(core, keep):
     assert raised.value.result.counts["skipped"] > 3000
 
 
+@pytest.mark.parametrize(
+    ("rows", "counts"),
+    [
+        ([1, 2, 37, 4, 5, 6, 7, 8, 9, 10], {"ok": 2, "failed": 1, "skipped": 7}),
+        ([1, 2, "x", 4], {"ok": 2, "failed": 1, "skipped": 1}),
+        ([1, 37, 2, "x", 4], {"ok": 1, "failed": 1, "skipped": 3}),
+        (["x", 1], {"ok": 0, "failed": 1, "skipped": 1}),
+    ],
+)
+async def test_no_row_after_the_failure_runs_in_a_small_map(core, keep, rows, counts):
+    """Rows before it are run, also before a row whose input is not valid."""
+    tool = await keep(BAD)
+    with pytest.raises(ToolFailed) as raised:
+        await tool.amap(rows, stop_on_error=True)
+    result = raised.value.result
+    assert result.counts == {"cached": 0, **counts}
+    failing = counts["ok"]
+    assert [*result.errors] == [failing]
+    assert result.values == [*rows[:failing], *[None] * (len(rows) - failing)]
+    statuses = [row.status for row in await rows_of(core, result)]
+    assert len(statuses) == failing + 1
+
+
+async def test_few_rows_after_the_failure_run_where_rows_share_processes(core, keep):
+    """A process answers far more rows than these in a moment."""
+    tool = await keep(BAD)
+    rows = [*range(100, 200), 37, *range(200, 1000)]
+    with pytest.raises(ToolFailed) as raised:
+        await tool.amap(rows, stop_on_error=True)
+    assert raised.value.result.counts["ok"] in range(100, 150)
+    assert not raised.value.result.notes
+
+
 @pytest.mark.parametrize("source", [SNEAKY, LATE])
 async def test_a_tool_that_changes_a_module_gets_a_process_for_each_row(core, keep, source):
     tool = await keep(source)

@@ -47,6 +47,15 @@ def test_an_answer_puts_the_grown_cell_below(asking):
     assert asking.value("trim.version") == "1.1.0"
 
 
+def test_a_probe_lists_surprises_with_the_lines_to_add(asking):
+    source = 'def first(text: str) -> str:\n    """Give the first letter."""\n    return text[0]\n'
+    asking.write("first", source, examples=">>> first(\"ab\")\n'a'\n")
+    cell = asking.run("%fact probe first")
+    assert cell.status == "ok", cell.traceback
+    assert "raises IndexError" in cell.plain
+    assert "<code>&gt;&gt;&gt; first('')\nTraceback (most recent call last):\nValueError</code>" in cell.html
+
+
 def test_probing_is_left_out_of_cells_when_it_is_off(desk):
     cell = write(desk, "plain")
     assert cell.status == "ok"

@@ -135,7 +135,12 @@ _TABLE = (
         "%fact metrics",
         "Print the counters of this kernel for Prometheus, or serve them on this machine.",
         options=(
-            Option("--port", "Serve them at this port until the kernel ends.", "N", whole_number(1, 65_535)),
+            Option(
+                "--port",
+                "Serve them at this port until the kernel ends; 0 chooses a free one.",
+                "N",
+                whole_number(0, 65_535),
+            ),
         ),
         examples=("%fact metrics", "%fact metrics --port 9464"),
         work=metrics.show_metrics,
@@ -192,7 +197,7 @@ _TABLE = (
         options=(
             Option(
                 "--from",
-                "A file with one JSON object of inputs a line, or a variable: a list of dicts, a DataFrame.",
+                "A file with one JSON object of inputs a line, or a variable: a list or a DataFrame.",
                 "FILE|VAR",
             ),
             TIMEOUT,

@@ -47,7 +47,7 @@ def warm(arguments: Arguments, desk: Desk) -> Answer:
             f"Answers of {tool.name} are not cached, because {tool.name} {why}.",
             hint=f"Add --ttl SECONDS, and use the same --ttl in the cells that run {tool.name}.",
         )
-    inputs = _inputs(desk, source)
+    inputs = _inputs(desk, source, tool)
     warming = _Warming(tool, inputs, arguments.run_request, is_shown=not arguments.get("json"))
     job = desk.session.submit(warming.run(desk.session.core))
     try:
@@ -140,9 +140,9 @@ class _Warming:
             sys.stdout.write(f"\r{' ' * self.width}\r")
 
 
-def _inputs(desk: Desk, source: str) -> Inputs:
+def _inputs(desk: Desk, source: str, tool: Tool) -> Inputs:
     names = desk.notebook.own_names()
-    found = _of_variable(source, names[source]) if source in names else _of_file(desk, source)
+    found = _of_variable(source, names[source], tool) if source in names else _of_file(desk, source)
     if not found:
         raise CellError(
             f"{source} has no inputs.", hint="Give it at least one." if source in names else _FORM
@@ -150,14 +150,19 @@ def _inputs(desk: Desk, source: str) -> Inputs:
     return found
 
 
-def _of_variable(name: str, value: Any) -> Inputs:
-    wanted = "It must be a list of dicts, or a DataFrame with a column for each parameter."
+def _of_variable(name: str, value: Any, tool: Tool) -> Inputs:
+    """Read dicts of inputs, or values for the tool's first parameter as in `Tool.map`."""
+    parameters = tool.loaded.signature.parameters
+    first = f"a list of values for {parameters[0].name}, " if parameters else ""
+    wanted = f"It must be a list of dicts, {first}or a DataFrame with a column for each parameter."
     try:
         rows = value if isinstance(value, list | tuple) else normalise(value)
     except ValueTypeError as error:
         raise CellError(f"{name} can't be read as inputs: {error}", hint=wanted) from None
     if not isinstance(rows, list | tuple):
         raise CellError(f"{name} is of type {type(value).__name__}, not a list of inputs.", hint=wanted)
+    if parameters and not any(isinstance(row, Mapping) for row in rows):
+        rows = [{parameters[0].name: row} for row in rows]
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping) or not all(isinstance(key, str) for key in row):
             raise CellError(f"{name}[{number}] is not a dict of inputs.", hint=wanted)

@@ -26,7 +26,13 @@ def test_the_counters_are_printed_and_served(fact, workshop):
         urllib.request.urlopen(address)  # noqa: S310
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "web", "-1"])
+def test_at_port_0_the_system_chooses_a_free_one(fact):
+    address = fact("metrics --port 0 --json")["address"]
+    with urllib.request.urlopen(address) as answer:  # noqa: S310
+        assert "fact_tokens_total" in answer.read().decode()
+
+
+@pytest.mark.parametrize("port", ["65536", "web", "-1"])
 def test_a_number_that_is_no_port_is_one_line(fact, port):
     with pytest.raises(CellError, match="--port"):
         fact(f"metrics --port {port}")

@@ -26,7 +26,12 @@ def test_old_runs_go_and_the_page_says_how_many(fact, old_and_new):
     assert len(fact("history --session all --json")) == 1
 
 
-@pytest.mark.parametrize("written", ["soon", "0d", "90", "-1d", "yesterday", "90d ago", "9" * 300 + "d"])
+def test_an_age_of_zero_removes_all_runs(fact, old_and_new):
+    assert fact("prune --older-than 0d --json")["runs"] == 2
+    assert fact("stats --json")["runs"] == 2
+
+
+@pytest.mark.parametrize("written", ["soon", "90", "-1d", "yesterday", "90d ago", "9" * 300 + "d"])
 def test_an_age_that_can_not_be_read_is_one_line(fact, written):
     with pytest.raises(CellError, match="is not a duration such as 90d") as caught:
         fact(f"prune --older-than '{written}'")

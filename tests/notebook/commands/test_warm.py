@@ -118,6 +118,15 @@ def test_a_file_that_does_not_parse_is_one_line_before_anything_runs(
     assert rows(workshop) == []
 
 
+def test_values_are_inputs_of_the_first_parameter_as_in_a_map(fact, keep, notebook, workshop):
+    keep()
+    for inputs in ([2, 4, 2], pytest.importorskip("pandas").Series([2, 4, 6], name="other")):
+        notebook.names["inputs"] = inputs
+        fact("warm half --from inputs")
+    assert {given for given, _, _ in rows(workshop)} == {'{"n": 2}', '{"n": 4}', '{"n": 6}'}
+    assert workshop.core.cache_stats().entries == 3
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [
