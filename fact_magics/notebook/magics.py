@@ -33,9 +33,9 @@ from fact_magics.notebook.presenter import Inspection, Presenter
 from fact_magics.notebook.run_cell import finish_run, prepare_run, put_printed
 from fact_magics.notebook.transform import CellEntry, with_attribute
 from fact_magics.notebook.work import (
+    AlreadyStored,
     Here,
     Host,
-    TooLate,
     Work,
     ended_by_interrupt,
     failure_shown,
@@ -293,7 +293,7 @@ class FactMagics(Magics):
         try:
             with failure_shown(work):
                 result = self.session.submit(work.start()).wait(work.view.pump)
-        except TooLate as late:
+        except AlreadyStored as late:
             return work.finish_alone(late.result)
         if (following := work.follow(result)) is not None:
             with ended_by_interrupt():
@@ -312,7 +312,7 @@ class FactMagics(Magics):
         try:
             with failure_shown(work), stoppable(work.view):
                 result = await self.session.submit(work.start()).wait_awaited(work.view.pump)
-        except TooLate as late:
+        except AlreadyStored as late:
             return work.finish_alone(late.result)
         if (following := work.follow(result)) is not None:
             with ended_by_interrupt(), stoppable(work.view):

@@ -130,7 +130,7 @@ class Work:
         return self.finish(result)
 
 
-class TooLate(Exception):
+class AlreadyStored(Exception):
     """An interrupt arrived when the work had stored its result."""
 
     def __init__(self, result: Any) -> None:
@@ -159,7 +159,7 @@ def silenced(work: Work | Here | object) -> Work | Here | None:
 
 @contextmanager
 def failure_shown(work: Work) -> Iterator[None]:
-    """Show the partial output of work that fails; after an interrupt, raise `Interrupted` or `TooLate`."""
+    """Show what failed work has so far; after an interrupt, raise `Interrupted` or `AlreadyStored`."""
     from fact_magics.bridge import STOPPED
     from fact_magics.tool import Status
 
@@ -168,7 +168,7 @@ def failure_shown(work: Work) -> Iterator[None]:
     except STOPPED:
         if (result := work.stored()) is not None:
             _forget_interrupt()
-            raise TooLate(result) from None
+            raise AlreadyStored(result) from None
         work.fail(Status.INTERRUPTED)
         raise Interrupted(work.interrupted()) from None
     except Exception:

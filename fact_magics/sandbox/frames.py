@@ -19,7 +19,7 @@ from fact_magics.sandbox.limits import describe, megabytes
 from fact_magics.sandbox.outcome import Call, Outcome, ToolError
 from fact_magics.text import inert
 from fact_magics.tool import Status
-from fact_magics.values.attachments import LARGE, memory
+from fact_magics.values.attachments import ALIGNED, LARGE, START, memory
 
 if TYPE_CHECKING:
     from fact_magics.sandbox.limits import Limits
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 PREFIX = 9
 """Number of bytes before a frame's payload: one for the kind, and eight for the payload's length."""
 
-_TABLES = b"\0"  # the first byte of a wire form with tables
-_ALIGNED = 64
 _TEXT_LIMIT = 25_000
 _NAMES_LIMIT = 50
 _ERROR_LIMIT = 1 << 20
@@ -81,7 +79,7 @@ def request(call: Call, limits: Limits, taken: int | None, *, stays: bool = Fals
     stays : bool
         Whether the child waits for one more byte, or for a moment, before it ends.
     """
-    follows = call.arguments[:1] == _TABLES
+    follows = call.arguments[:1] == START
     body = marshal.dumps(
         {
             "function": call.function,
@@ -133,9 +131,9 @@ def _is_whole(frame: bytes | bytearray | memoryview) -> bool:
 def large_frame(begin: bytes | bytearray, most: int) -> memoryview | None:
     """Return memory for a frame that begins like a large result with tables; `most` limits its bytes."""
     size = int.from_bytes(begin[1:PREFIX], "big")
-    if begin[:1] != RESULT or begin[PREFIX : PREFIX + 1] != _TABLES or not LARGE <= size <= most:
+    if begin[:1] != RESULT or begin[PREFIX : PREFIX + 1] != START or not LARGE <= size <= most:
         return None
-    before = -PREFIX % _ALIGNED  # then the payload, which tables use in place, is aligned as the memory is
+    before = -PREFIX % ALIGNED  # then the payload, which tables use in place, is aligned as the memory is
     return memory(before + PREFIX + size)[before:]
 
 
@@ -153,7 +151,7 @@ def _verdict(call: Call, ending: Ending) -> tuple[Wire | None, ToolError | None,
         sent = "sent back bytes that are not a result"
         what = sent if ending.frame else "ended its process before it returned"
         return None, _broke(f"{call.function} {what}"), None
-    if kind == RESULT and ending.frame[PREFIX : PREFIX + 1] == _TABLES:
+    if kind == RESULT and ending.frame[PREFIX : PREFIX + 1] == START:
         large: Any = ending.frame
         if isinstance(large, memoryview):
             return large[PREFIX:], None, None

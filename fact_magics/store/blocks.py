@@ -267,7 +267,12 @@ def count_removed(
 
 
 def _store(connection: sqlite3.Connection, totals: Sequence[tuple[object, ...]]) -> None:
-    connection.executemany("INSERT OR REPLACE INTO block_totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", totals)
+    query = """
+        INSERT OR REPLACE INTO block_totals
+            (of, session_id, tool_name, seq, runs, hits, errors, saved_ms, numbers)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    """
+    connection.executemany(query, totals)
 
 
 def _scopes(place: Scope) -> set[Scope]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 START = b"\0"
 _PREFIX = 8
-_ALIGNED = 64
+ALIGNED = 64
 
 LARGE = 1 << 20
 """From this number of bytes on, each copy counts."""
@@ -29,9 +29,9 @@ Wire = bytes | bytearray | memoryview
 def with_buffers(json: bytes, buffers: Iterable[memoryview]) -> list[bytes | memoryview]:
     """Write the parts of a canonical form: the JSON, and the buffers behind it."""
     parts: list[bytes | memoryview] = [START + len(json).to_bytes(_PREFIX - 1, "big"), json]
-    parts.append(bytes(-(_PREFIX + len(json)) % _ALIGNED))
+    parts.append(bytes(-(_PREFIX + len(json)) % ALIGNED))
     for buffer in buffers:
-        parts += (buffer, bytes(-buffer.nbytes % _ALIGNED))
+        parts += (buffer, bytes(-buffer.nbytes % ALIGNED))
     return parts
 
 
@@ -103,4 +103,4 @@ class Attached:
 
 
 def _aligned(size: int) -> int:
-    return size + -size % _ALIGNED
+    return size + -size % ALIGNED
