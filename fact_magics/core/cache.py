@@ -293,10 +293,10 @@ def may_keep(planned: Plan, outcome: Outcome) -> bool:
 
 def has_address(wire: Wire) -> bool:
     """Tell whether a result or a printed text shows an address in memory."""
-    # The search for bytes is many times as fast, and results with tables may be large.
-    if isinstance(wire, memoryview):
+    if isinstance(wire, memoryview):  # it can't be searched, and a copy of all of it would be large
         pieces = range(0, len(wire), LARGE)
         return any(has_address(bytes(wire[at : at + LARGE + _ADDRESS_BYTES])) for at in pieces)
+    # The search for bytes is many times as fast, and results with tables may be large.
     return b" at 0x" in wire and _ADDRESS.search(wire) is not None
 
 

@@ -190,7 +190,7 @@ def ended_by_interrupt() -> Iterator[None]:
 def _forget_interrupt() -> None:
     import asyncio
 
-    with suppress(RuntimeError):  # there is no loop
+    with suppress(RuntimeError):  # this thread has no running loop
         if (task := asyncio.current_task()) is not None:
             task.uncancel()
 

@@ -149,7 +149,7 @@ class Provider(Protocol):
         """One line that the cell shows if the model does not answer for a while; may be empty."""
 
     def most_answers(self, prompt: Prompt) -> int | None:
-        """Return how many different answers to a prompt there are; None if there is no limit."""
+        """Return the largest number of answers that are worth asking for; None if there is no limit."""
 
     async def open(self) -> object:
         """Import what the first request needs, and find out where it goes; send nothing.

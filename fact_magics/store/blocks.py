@@ -112,9 +112,10 @@ def catch_up(
     until: int = LAST,
     to_the_end: bool = False,
 ) -> bool:
-    """Complete the next blocks, up to a row, in a transaction of the caller; False if there is none.
+    """Complete the next blocks in a transaction of the caller; return whether there were any.
 
-    The last of the rows that are read ends a block only with `to_the_end`.
+    Rows after the number `until` are left out. The last of the rows that are read ends a block only with
+    `to_the_end`.
     """
     after = last_block(connection, of)
     block = _Block(connection, of, after)

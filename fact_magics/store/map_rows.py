@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 _AT_ONCE = 200
 # The columns that differ from row to row.
 _VARYING = (
-    *("id", "position", "input_data", "output_data", "cache_key", "executed_at", "duration_ms", "saved_ms"),
+    "id",
+    "position",
+    "input_data",
+    "output_data",
+    "cache_key",
+    "executed_at",
+    "duration_ms",
+    "saved_ms",
 )
 
 
@@ -91,10 +98,8 @@ class MapRows:
     def rows(self) -> list[ExecutionRow]:
         """Make a row of each."""
         is_cached = self.same.cached
-        columns = zip(
-            *(self.ids, self.positions, self.inputs, self.outputs, self.keys, self.times, self.durations_ms),
-            strict=True,
-        )
+        texts = (self.inputs, self.outputs, self.keys, self.times)
+        columns = zip(self.ids, self.positions, *texts, self.durations_ms, strict=True)
         return [
             replace(
                 self.same,

@@ -149,9 +149,9 @@ class Table:
 
 
 def replaced(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Replace what is in the lists, tuples and dicts of plain data; lists and dicts are changed in place.
+    """Replace each leaf of plain data by `change(leaf)`; lists and dicts are changed in place.
 
-    `change` gets each part that is none of these, and returns what takes its place.
+    A leaf is any value other than a list, a tuple or a dict.
     """
     kind = type(value)
     if kind is list:

@@ -214,7 +214,8 @@ def decode(wire: Wire, *, classes: Mapping[str, type] | None = None) -> object:
     Parameters
     ----------
     wire : bytes, bytearray or memoryview
-        Bytes that `encode` wrote. Tables use the memory of what can be changed. A view must be of tables.
+        Bytes that `encode` wrote. Tables share the memory of a bytearray, or of a view that can be written
+        to. Only the canonical form of a value with tables may be a view.
     classes : mapping of str to type, optional
         The tool's own classes by name, to create their instances. Tables are then made too, by their
         libraries. Without this mapping, these values are `ToolObject`, `ToolEnum` and `Table`.

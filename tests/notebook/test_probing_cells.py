@@ -87,12 +87,18 @@ def test_an_interrupt_leaves_the_tool_bound(asking):
     assert asking.value("kept('abcdefg')") == "abcde…"
 
 
-def test_an_interrupt_of_the_probe_leaves_the_answer_taken(asking):
-    write(asking, "taken")
-    asking.run("%fact probe taken --seconds 8")
-    with interrupted_probe(asking):
-        cell = asking.run("%fact answer taken 1")
+def answered(desk, name, interrupted):
+    """Write a tool, and answer its first question while an interrupt arrives; the cell must end well."""
+    write(desk, name)
+    desk.run(f"%fact probe {name} --seconds 8")
+    with interrupted(desk):
+        cell = desk.run(f"%fact answer {name} 1")
     assert cell.status == "ok", cell.traceback
+    return cell
+
+
+def test_an_interrupt_of_the_probe_leaves_the_answer_taken(asking):
+    cell = answered(asking, "taken", interrupted_probe)
     assert "stopped; %fact probe taken starts it again" in cell.plain
     assert [put["source"] for put in cell.payload] == ["set_next_input"]
     assert asking.value("taken.version") == "1.1.0"
@@ -125,10 +131,6 @@ def test_an_interrupt_that_comes_when_the_version_is_stored_leaves_it_bound(desk
 
 
 def test_the_same_holds_for_an_answer(asking):
-    write(asking, "grown")
-    asking.run("%fact probe grown --seconds 8")
-    with interrupted_when_stored(asking):
-        cell = asking.run("%fact answer grown 1")
-    assert cell.status == "ok", cell.traceback
+    cell = answered(asking, "grown", interrupted_when_stored)
     assert "has not changed" not in cell.plain
     assert asking.value("grown.version") == "1.1.0"

@@ -107,7 +107,7 @@ def _grown(desk: Desk, example: Example, request: ToolSpec, cell: str, *, refine
         await core.keep_cell(tool, cell)
         return tool
 
-    stopped = f"The change of {request.name} was stopped. The cell with the new example is below."
+    stopped = f"The change of {request.name} was stopped. The output shows the cell with the new example."
     try:
         return desk.ask(grow, stopped=stopped)
     except Interrupted:
