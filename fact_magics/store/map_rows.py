@@ -167,19 +167,12 @@ def _insert(
 
 @cache
 def _statement(table: str, names: tuple[str, ...], same: tuple[str, ...], conflict: str) -> str:
-    size, first = len(names), len(same) + 1
-    blanks = (
-        f"({', '.join(f'?{number}' for number in range(start, start + size))})"
-        for start in range(first, first + size * _AT_ONCE, size)
-    )
-    chosen = (
-        *(f"column{number}" for number in range(1, size + 1)),
-        *(f"?{number}" for number in range(1, first)),
-    )
+    row = f"({', '.join('?' * len(names))})"
+    chosen = (*(f"column{number}" for number in range(1, len(names) + 1)), *("?" * len(same)))
     return " ".join(
         (
             "INSERT INTO", table, f"({', '.join((*names, *same))})", "SELECT", ", ".join(chosen),
-            "FROM (VALUES", ", ".join(blanks), ") WHERE column1 IS NOT NULL", conflict,
+            "FROM (VALUES", ", ".join([row] * _AT_ONCE), ") WHERE column1 IS NOT NULL", conflict,
         )
     )  # fmt: skip
 
