@@ -48,6 +48,10 @@ TOOLS_LISTED, TOOLS_OF_MANY_RUNS = 50, 20
 ROWS_READ = 1_000
 """Up to this many rows are read one by one, for exact percentiles."""
 
+# So many rows around the beginning of `since` are read to tell which of them count. In a scope with more
+# rows up to its first total, which is hardly possible, all of them count.
+_MOST_AT_SINCE = 2_000
+
 # Among so many runs, tools with many runs since a time are looked for.
 _SAMPLE = 16
 
@@ -258,7 +262,7 @@ def _find(connection: sqlite3.Connection, of: str, scope: Scope, since: str | No
     reached = total if base == end else total_at(connection, of, scope, base)
     wanted = reached.runs - earlier.runs
     # Without any total, the rows were read anyway.
-    limit = max(2 * ROWS_READ, wanted if base == end else 0)
+    limit = max(_MOST_AT_SINCE, wanted if base == end else 0)
     group = events(connection, of, scope, before, base, limit) if wanted > 0 else []
     if len(group) < wanted and (since is None or len(group) == limit or since <= removed_at(connection)):
         base, reached, group = before, earlier, []

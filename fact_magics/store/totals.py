@@ -293,12 +293,17 @@ def gained_totals(
     """Count the runs between the ends of two blocks of those of the tools that have a total between them."""
     asked = {"of": RUNS, "session": session, "names": json.dumps([*names]), "after": base, "until": end}
     found = _checked_totals(connection.execute(_STORED, asked))
-    if base and found:
-        asked |= {"names": json.dumps([*found]), "after": 0, "until": base}
-        earlier = _checked_totals(connection.execute(_STORED, asked))
-        earlier |= counted_totals(connection, session, found.keys() - earlier.keys(), 0, base)
-        return {name: total.minus(earlier.get(name, Total())) for name, total in found.items()}
-    return found
+    if not base or not found:
+        return found
+    asked |= {"names": json.dumps([*found]), "after": 0, "until": base}
+    earlier = _checked_totals(connection.execute(_STORED, asked))
+    # Rows up to `base` may have been removed; those from `base` to the first total are there.
+    for name in found.keys() - earlier.keys():
+        scope = session, name
+        seq = first_total(connection, RUNS, scope, base)
+        first = stored_total(connection, RUNS, scope, seq) or Total()
+        earlier[name] = first.minus(sum_of(events(connection, RUNS, scope, base, seq)))
+    return {name: total.minus(earlier[name]) for name, total in found.items()}
 
 
 def _checked_totals(rows: Iterable[tuple[Any, ...]]) -> dict[str, Total]:

@@ -33,7 +33,7 @@ def small() -> Iterator[None]:
     """Let few rows do what many rows do."""
     with (
         patch.multiple(blocks, BLOCK=4, _LARGE=5, _NUMBERED=6, _FEW=2, is_due=lambda seq: seq % 5 == 0),
-        patch.object(stats, "ROWS_READ", 3),
+        patch.multiple(stats, ROWS_READ=3, _MOST_AT_SINCE=30),
     ):
         yield
 
