@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ManyRuns:
-    """Validates what `Signature` validates, but all or nothing: None: validate each run by itself."""
+    """Validates what `Signature` validates, all at once; None means that each needs its own check."""
 
     def __init__(self, signature: Signature) -> None:
         known = signature.parameters

@@ -6,9 +6,6 @@ import ast
 import hashlib
 import inspect
 import json
-import re
-from collections import Counter, deque
-from collections.abc import KeysView, ValuesView
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +16,7 @@ from pydantic_core import core_schema as cs
 from fact_magics.errors import InvalidInput, InvalidResult, did_you_mean
 from fact_magics.signature.classes import Default, default_json
 from fact_magics.signature.libraries import LibraryOf
+from fact_magics.signature.problems import first_problem, has_rows, problem_of_result, problems_of
 from fact_magics.signature.runtime import runtime_type
 from fact_magics.signature.vocabulary import PATH, Mode, Type
 from fact_magics.text import clipped, one_line, plural
@@ -26,7 +24,6 @@ from fact_magics.values import (
     Table,
     ValueTypeError,
     WireError,
-    brief,
     decode_result,
     encode,
     encode_call,
@@ -38,15 +35,12 @@ from fact_magics.values.tables import opened, stand_ins
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from pydantic_core import ErrorDetails
-
     from fact_magics.values import Wire
 
 KINDS = inspect._ParameterKind  # noqa: SLF001 - the enumeration has no public name
 _BUILTINS = {"str": str, "int": int, "float": float, "bool": bool, "bytes": bytes, "None": None}
 _HINT = 98
 _SHOWN = 60
-_SUBJECT = re.compile(r"^\w+ should")  # Pydantic's "Input" or "String", replaced by the field's name
 
 
 @dataclass(frozen=True)
@@ -242,19 +236,15 @@ class Signature:
         try:
             self._validator.validate_python(fields)
         except ValidationError as error:
-            misfits = _details(error)
-            counts = Counter(str(misfit["loc"][0]) for misfit in misfits)
-            for misfit in misfits:
-                name = str(misfit["loc"][0])
-                count = counts[name] - 1
-                more = f" ({plural(count, 'more problem')} in {name})" if count else ""
-                problems.setdefault(name, _problem(misfit, name) + more)
+            problems = problems_of(error) | problems
         first, *others = (problems[name] for name in sorted(problems, key=[*known, *problems].index))
-        has_rows = any(
-            name in known and _has_rows(parameters[name]) and self._takes_one(name)
+        can_be_mapped = any(
+            name in known and has_rows(parameters[name]) and self._takes_one(name)
             for name in problems.keys() & parameters.keys()
         )
-        hint = f"{self._hint}. To run it on each row, write {self.name}.map(…)." if has_rows else self._hint
+        hint = (
+            f"{self._hint}. To run it on each row, write {self.name}.map(…)." if can_be_mapped else self._hint
+        )
         return InvalidInput(first, hint=hint, details=others)
 
     def wire(self, validated: Mapping[str, object]) -> Wire:
@@ -303,7 +293,7 @@ class Signature:
             raise InvalidResult(
                 f"{self.name}() returned a value that is not {clipped(self.returns.text, _SHOWN)}.",
                 hint="Correct the tool or its return annotation.",
-                details=[_problem(_details(error)[0], "result", skip=0)],
+                details=[problem_of_result(error)],
             ) from None
 
     def json_schema(self) -> dict[str, Any]:
@@ -375,9 +365,7 @@ class Signature:
                 "Write it without look-around and back-references.",
             )
         except ValidationError as error:
-            detail = _details(error)[0]
-            problem = f"the default of {_problem(detail, str(detail['loc'][0]))}"
-            return problem, "Correct the default or the annotation."
+            return f"the default of {first_problem(error)}", "Correct the default or the annotation."
         return None
 
     def _parts(self) -> Iterator[Type]:
@@ -444,27 +432,3 @@ def _reads_back(default: Default) -> bool:
 
 def _holds_tables(type_: Type) -> bool:
     return any(isinstance(part, LibraryOf) for part in type_.walk())
-
-
-def _details(error: ValidationError) -> list[ErrorDetails]:
-    return error.errors(include_url=False, include_context=False)
-
-
-def _has_rows(value: object) -> bool:
-    """Whether a value may be the input of many runs: a list, Series, array or table."""
-    if isinstance(value, list | tuple | range | deque | KeysView | ValuesView):
-        return True
-    kind = type(value)
-    is_data = any(hasattr(kind, name) for name in ("dtype", "columns", "to_pylist"))
-    return is_data and hasattr(kind, "__len__") and getattr(value, "ndim", 1) > 0
-
-
-def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:
-    path = "".join("" if step == "[key]" else f"[{brief(step, 40)}]" for step in detail["loc"][skip:])
-    place = f"{name}{path}"
-    if detail["type"] == "missing":
-        return f"{place}: missing"
-    if detail["type"] == "extra_forbidden":
-        return f"{place}: unknown field"
-    message = _SUBJECT.sub("should", detail["msg"]).replace(" after validation", "")
-    return f"{place}: {one_line(message, 160)}, got {brief(detail['input'])}"
