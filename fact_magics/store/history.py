@@ -213,8 +213,7 @@ class History:
 
     async def claim_pruning(self) -> bool:
         """Tell whether a day has passed since the last claim of any kernel, and claim this day if so."""
-        day_ago = read_since("1d")
-        return await self._database.write(partial(claim_pruning, day_ago=day_ago, now=utc_now()))
+        return await self._database.write(claim_pruning)
 
 
 def add_generations(connection: sqlite3.Connection, rows: Iterable[GenerationRow]) -> None:

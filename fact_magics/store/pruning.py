@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.store.blocks import count_removed
 from fact_magics.store.totals import text_of
+from fact_magics.text import utc_text
 
 if TYPE_CHECKING:
     import sqlite3
@@ -60,7 +62,11 @@ def remove_runs(connection: sqlite3.Connection, *, after: int, before: str) -> t
     return (seen[-1][0] if len(seen) == _ROWS else None), removed
 
 
-def claim_pruning(connection: sqlite3.Connection, *, day_ago: str, now: str) -> bool:
+def claim_pruning(connection: sqlite3.Connection) -> bool:
     """Take the right to remove old runs today, in a transaction of the caller."""
-    claim = "UPDATE history_state SET pruned_at = ? WHERE pruned_at < ? OR pruned_at > ?"
-    return connection.execute(claim, (now, day_ago, now)).rowcount > 0  # a clock may have been ahead
+    # Read here, because another kernel may have claimed while this one waited for the transaction.
+    now = datetime.now(UTC)
+    day_ago = utc_text(now - timedelta(days=1))
+    claim = "UPDATE history_state SET pruned_at = :now WHERE pruned_at < :day_ago OR pruned_at > :now"
+    asked = {"now": utc_text(now), "day_ago": day_ago}
+    return connection.execute(claim, asked).rowcount > 0  # a clock may have been ahead

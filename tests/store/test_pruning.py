@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fact_magics.store import CacheEntry, ExecutionRow, GenerationRow, Pruned, Store
-from fact_magics.text import utc_text
+from fact_magics.text import utc_now, utc_text
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -134,3 +134,14 @@ async def test_one_kernel_a_day_may_prune_by_itself(path: Path) -> None:
     async with await Store.open(path) as store:
         assert await store.history.claim_pruning()
         assert not await store.history.claim_pruning()
+
+
+async def test_a_claim_that_waited_for_another_kernel_s_is_refused(path: Path) -> None:
+    async with await Store.open(path) as store:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            claim = asyncio.create_task(store.history.claim_pruning())
+            await asyncio.sleep(0.1)
+            connection.execute("UPDATE history_state SET pruned_at = ?", (utc_now(),))
+            connection.execute("COMMIT")
+            assert not await claim
