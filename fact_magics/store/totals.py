@@ -297,13 +297,16 @@ def gained_totals(
         return found
     asked |= {"names": json.dumps([*found]), "after": 0, "until": base}
     earlier = _checked_totals(connection.execute(_STORED, asked))
-    # Rows up to `base` may have been removed; those from `base` to the first total are there.
-    for name in found.keys() - earlier.keys():
-        scope = session, name
-        seq = first_total(connection, RUNS, scope, base)
-        first = stored_total(connection, RUNS, scope, seq) or Total()
-        earlier[name] = first.minus(sum_of(events(connection, RUNS, scope, base, seq)))
-    return {name: total.minus(earlier[name]) for name, total in found.items()}
+    unknown = found.keys() - earlier.keys()
+    if removed_at(connection):  # rows up to `base` may be missing, but those up to the first total are there
+        for name in unknown:
+            scope = session, name
+            seq = first_total(connection, RUNS, scope, base)
+            first = stored_total(connection, RUNS, scope, seq) or Total()
+            earlier[name] = first.minus(sum_of(events(connection, RUNS, scope, base, seq)))
+    else:
+        earlier |= counted_totals(connection, session, unknown, 0, base)
+    return {name: total.minus(earlier.get(name, Total())) for name, total in found.items()}
 
 
 def _checked_totals(rows: Iterable[tuple[Any, ...]]) -> dict[str, Total]:
