@@ -259,12 +259,17 @@ def add_runs(
         numbered = [(number, row) for number, row in numbered if ids.get(number) == row.id]
     if rows:
         _add_marks(connection, "tool_executions", "executed_at", first, last)
-    places = {row.session_id: _notebook(connection, row.session_id) for _, row in numbered}
+    sessions = {row.session_id for _, row in numbered}
+    notebooks = {session: _notebook(connection, session) for session in sessions}
     connection.executemany(
         # If another program deleted a run with this number, the index may still hold its words.
         "INSERT OR REPLACE INTO execution_search (rowid, input, output, notes) VALUES (?, ?, ?, ?)",
         # A map is found as a whole; indexing the words of its rows would take longer than storing them.
-        [(number, *_words(row, places[row.session_id])) for number, row in numbered if row.parent_id is None],
+        [
+            (number, *_words(row, notebooks[row.session_id]))
+            for number, row in numbered
+            if row.parent_id is None
+        ],
     )
     keep_up(connection, RUNS, [*stored, *(number for number, _ in numbered)])
 
