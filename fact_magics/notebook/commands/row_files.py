@@ -90,8 +90,15 @@ _WRITERS: dict[str, Callable[[Rows], str | bytes]] = {
 def _columns(rows: Rows) -> dict[str, list[Any]]:
     """Return a column for each name in any row; None stands where a row lacks it, and lists are JSON."""
     names = dict.fromkeys(name for row in rows for name in row) or {"kind": None}
-    return {name: [_flat(row.get(name)) for row in rows] for name in names}
+    return {name: _of_one_type([_flat(row.get(name)) for row in rows]) for name in names}
 
 
 def _flat(value: object) -> object:
     return json.dumps(value) if isinstance(value, tuple) else value
+
+
+def _of_one_type(column: list[Any]) -> list[Any]:
+    """Count True as 1 beside numbers: whether a run was cached, beside how many rows of a map were."""
+    if {bool, int} <= {*map(type, column)}:
+        return [int(value) if isinstance(value, bool) else value for value in column]
+    return column

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from fact_magics.errors import CellError
-from fact_magics.store import ExecutionRow, GenerationRow
+from fact_magics.store import ExecutionRow, GenerationRow, MapRow
 from fact_magics.tool import Status
 
 TEXT = 'one, "two"\nthree; =ü'
@@ -45,6 +45,22 @@ def test_each_format_holds_every_field(fact, rows, folder, name):
     assert kept["run"]["permissions"] in ('["net:a.org", "env:B"]', ["net:a.org", "env:B"])
     assert float(kept["generation"]["cost_usd"]) == 0.5
     assert not kept["generation"].get("input_data")
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "runs.parquet"])
+def test_runs_and_maps_share_columns_that_have_one_type(fact, rows, workshop, folder, name):
+    pandas = pytest.importorskip("pandas")
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    known = {"session_id": workshop.core.session_id, "tool_name": "t", "status": Status.OK}
+    run = ExecutionRow(**known, id="ef", cached=True)
+    table = MapRow(**known, id="gh", tool_version="1.0.0", content_key="k", total=3, cached=2, ok=1)
+    workshop.submit(workshop.core._store.maps.put(table)).wait(lambda: None)
+    workshop.submit(workshop.core._store.commit([run])).wait(lambda: None)
+    fact(f"history --to {name}")
+    read_file = pandas.read_parquet if name.endswith("parquet") else pandas.read_csv
+    kept = read_file(folder / name).set_index("id")
+    assert kept["cached"][["ab", "ef", "gh"]].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("name", ["runs.csv", "runs.jsonl"])
