@@ -168,7 +168,7 @@ def read_columns(signature: Signature, given: Mapping[str, Any]) -> Table:
         name = next((name for name, value in given.items() if isinstance(value, list | tuple)), "NAME")
         raise InvalidInput(
             "Nothing varies from row to row.",
-            hint=f"Write {name} = each(…) for values that vary, or give a table.",
+            hint=f"Write {name} = each(…) for values that vary (in Python, pass a list), or give a table.",
         )
     known = [parameter.name for parameter in signature.parameters]
     if unknown := next((name for name in given if name not in known), None):
@@ -198,8 +198,8 @@ def _column(name: str, items: Any) -> Any:
     kind = type(items).__name__
     if isinstance(items, str | bytes | bytearray | Mapping) or not isinstance(items, Iterable):
         raise InvalidInput(
-            f"The values for {name} must be a list, Series, array or iterator; got a {kind}.",
-            hint="Write a value that is the same for all rows without each(…).",
+            f"The values for {name} must be a list, Series, array or iterator, not of type {kind}.",
+            hint="Write a value that is the same for all rows without each(…) (in Python, pass it by name).",
         )
     if getattr(items, "ndim", 1) == 0:
         raise InvalidInput(f"The array for {name} has no rows, because it has no dimensions.")
@@ -211,8 +211,16 @@ def _column(name: str, items: Any) -> Any:
     if isinstance(items, Sequence) and not isinstance(items, list | tuple | range):
         return list(items)  # such as a deque, which has no slices
     if hasattr(items, "__len__"):
-        return items if hasattr(items, "__getitem__") else list(items)
+        return items if hasattr(items, "iloc") or _has_slices(items) else list(items)
     return Pulled(iter(items))
+
+
+def _has_slices(items: Any) -> bool:
+    try:
+        items[:0]
+    except Exception:  # noqa: BLE001 - such as the groups of a DataFrame, whose keys are anything
+        return False
+    return True
 
 
 def is_table(value: Any) -> bool:
