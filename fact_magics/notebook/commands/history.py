@@ -189,7 +189,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     to = arguments.get("to")
     limit = arguments.get("n", None if to else _ROWS_LISTED)
 
-    async def find(core: FactCore) -> tuple[Rows[ExecutionRow], Rows[GenerationRow], Rows[MapRow]]:
+    async def find(core: FactCore) -> tuple[Rows[ExecutionRow], Rows[GenerationRow], Rows[MapRow], str]:
         chosen = {
             "session_id": await session_id(core, arguments.get("session")),
             "tool_name": arguments.get("tool"),
@@ -201,9 +201,11 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
         runs = await core.list_runs(**chosen, parent_id="")
         words = chosen.pop("search")
         maps = Rows[MapRow]() if words else await core.list_maps(**chosen)
-        return runs, await core.list_generations(**chosen, search=words), maps
+        generations = await core.list_generations(**chosen, search=words)
+        is_empty = not (runs or generations or maps)
+        return runs, generations, maps, await unknown_tool(core, arguments.get("tool")) if is_empty else ""
 
-    runs, generations, maps = desk.ask(find)
+    runs, generations, maps, unknown = desk.ask(find)
     run_times = _in_order(row.executed_at for row in runs)
     generation_times = _in_order(row.started_at for row in generations)
     map_times = _in_order(row.started_at for row in maps)
@@ -236,6 +238,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
         title = plural(len(listed), "row")
     else:
         title = "No row matches." if arguments.options else "Nothing has run yet in this session."
+        title = " ".join(filter(None, (title, unknown)))
     listed_rows = {row["generation_id"] for row in data if row["kind"] == "generation"}
     if total := cells.price(row for row in generations if row.generation_id in listed_rows):
         title = f"{title}, {total} in all" if "$" in total else f"{title}, {total}"
@@ -243,6 +246,15 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     rows = [row for _, row, _ in listed]
     table = Table(title, _HEAD, rows, optional=("Cost",), numbers=("Took", "Cost"))
     return Answer(table.record(), data)
+
+
+async def unknown_tool(core: FactCore, name: str | None) -> str:
+    """Say that there is no tool of this name, and which one may be meant; empty if there is one."""
+    names = [] if name is None else await core.tool_names()
+    if name is None or name in names:
+        return ""
+    hint = did_you_mean(name, names) or "%fact tools lists the tools."
+    return f"There is no tool named {name!r}. {hint}"
 
 
 def _in_order(times: Iterable[str]) -> list[str]:

@@ -34,6 +34,18 @@ def test_a_history_that_is_cut_says_so(fact, keep_tools, keep_runs):
     assert fact("history -n 21").plain.startswith("21 rows")
 
 
+def test_a_name_that_no_tool_has_is_told_if_nothing_is_found(fact, keep_tools, keep_runs):
+    keep_tools("twice", "thrice")
+    keep_runs("twice", 1)
+    keep_runs("removed", 1)
+    told = "There is no tool named 'twic'. Did you mean 'twice'?"
+    assert fact("history --tool twic").plain == f"No row matches. {told}"
+    assert told in fact("stats --tool twic").plain
+    assert fact("history --tool thrice").plain == "No row matches."
+    assert "There is no tool" not in fact("stats --tool thrice").plain
+    assert "There is no tool" not in fact("stats --tool removed").plain
+
+
 def test_a_row_that_another_program_changed_is_left_out_and_named(fact, keep_tools, keep_runs, workshop):
     keep_tools("twice", "thrice")
     keep_runs("twice", 2)
