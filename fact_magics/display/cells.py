@@ -103,7 +103,8 @@ def _type_and_size(found: dict[str, Any]) -> object:
     size = found.get("shape", found.get("size"))
     if not {"type", "bytes", "sha256"} <= found.keys() or not isinstance(size, list):
         return found
-    return f"<{' '.join((str(found['type']), ' by '.join(map(str, size)))).strip()}>"
+    sides = " by ".join(map(str, size))
+    return f"<{found['type']}{f' of {sides}' if sides else ''}>"
 
 
 def middle(text: str, limit: int) -> str:

@@ -141,9 +141,9 @@ def test_input_and_output_are_both_seen_however_long(parse):
     [
         (
             lambda: pytest.importorskip("pandas").DataFrame({"a": [1], "b": ["x"]}),
-            "<pandas.DataFrame 1 by 2>",
+            "<pandas.DataFrame of 1 by 2>",
         ),
-        (lambda: pytest.importorskip("numpy").arange(3), "<numpy.ndarray 3>"),
+        (lambda: pytest.importorskip("numpy").arange(3), "<numpy.ndarray of 3>"),
         (lambda: pytest.importorskip("numpy").array(1.5), "<numpy.ndarray>"),
     ],
 )
@@ -154,7 +154,7 @@ def test_a_table_is_told_by_its_type_and_size(make, told):
 
 def test_a_picture_is_told_by_its_type_and_size():
     kept = {"type": "PNG picture", "title": "t", "size": [3, 2], "bytes": 70, "sha256": "ab"}
-    assert cells.in_and_out(None, json.dumps(kept)).plain == ' → "<PNG picture 3 by 2>"'
+    assert cells.in_and_out(None, json.dumps(kept)).plain == ' → "<PNG picture of 3 by 2>"'
 
 
 def test_other_data_with_a_hash_stays_as_it_is():
