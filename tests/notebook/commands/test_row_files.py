@@ -63,21 +63,24 @@ def test_runs_and_maps_share_columns_that_have_one_type(fact, rows, workshop, fo
     assert kept["cached"][["ab", "ef", "gh"]].tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("name", ["runs.csv", "runs.jsonl"])
+@pytest.mark.parametrize("name", ["runs.csv", "runs.jsonl", "runs.parquet"])
 def test_only_a_file_of_rows_is_replaced(fact, rows, folder, name):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
     fact(f"history --to {name}")
     fact(f"history --to {name}")
     (folder / name).write_text("name,age\n")
-    with pytest.raises(CellError, match="exists and is not a list of rows from %fact history"):
+    with pytest.raises(CellError, match="exists and is not recognised as a list of rows from %fact history"):
         fact(f"history --to {name}")
     assert (folder / name).read_text() == "name,age\n"
     fact(f"history --to {name} --replace")
     assert len(read(folder / name)) == 2
 
 
-def test_a_parquet_file_is_replaced_only_if_asked(fact, rows, folder):
-    pytest.importorskip("pyarrow")
-    fact("history --to runs.parquet")
+def test_a_parquet_file_of_something_else_is_replaced_only_if_asked(fact, rows, folder):
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table({"name": ["a"]}), folder / "runs.parquet")
     with pytest.raises(CellError, match="add --replace"):
         fact("history --to runs.parquet")
     fact("history --to runs.parquet --replace")
