@@ -168,7 +168,7 @@ def read_columns(signature: Signature, given: Mapping[str, Any]) -> Table:
         name = next((name for name, value in given.items() if isinstance(value, list | tuple)), "NAME")
         raise InvalidInput(
             "Nothing varies from row to row.",
-            hint=f"Write {name} = each(…) for values that vary (in Python, pass them by position), or give a table.",
+            hint=f"Write {name} = each(…) for values that vary (by position in Python), or give a table.",
         )
     known = [parameter.name for parameter in signature.parameters]
     if unknown := next((name for name in given if name not in known), None):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _ROWS_LISTED = 20
 _MAP_ROWS = 200
+_TOOLS_SEARCHED = 100
 _HEAD = ("Id", "When", "Status", "Tool", "Input → output", "Took", "Cost")
 _RUNS_COUNTED = 50
 _RUNS_COMPARED = 200
@@ -200,7 +201,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
         }
         runs = await core.list_runs(**chosen, parent_id="")
         words = chosen.pop("search")
-        maps = Rows[MapRow]() if words else await core.list_maps(**chosen)
+        maps = await (_maps_of_tools(core, words, chosen) if words else core.list_maps(**chosen))
         generations = await core.list_generations(**chosen, search=words)
         is_empty = not (runs or generations or maps)
         return runs, generations, maps, await unknown_tool(core, arguments.get("tool")) if is_empty else ""
@@ -248,12 +249,28 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     return Answer(table.record(), data)
 
 
+async def _maps_of_tools(core: FactCore, words: str, chosen: dict[str, Any]) -> Rows[MapRow]:
+    """Find the maps of the tools that match `words`; the rows of maps are not searched."""
+    wanted = chosen["tool_name"]
+    names = [tool.metadata.name for tool in await core.list_tools(words, _TOOLS_SEARCHED)]
+    found = [
+        row
+        for name in names
+        if wanted in (None, name)
+        for row in await core.list_maps(**{**chosen, "tool_name": name})
+    ]
+    return Rows(sorted(found, key=lambda row: row.started_at, reverse=True)[: chosen["limit"]])
+
+
 async def unknown_tool(core: FactCore, name: str | None) -> str:
     """Say that there is no tool of this name, and which one may be meant; empty if there is one."""
     names = [] if name is None else await core.tool_names()
     if name is None or name in names:
         return ""
+    bare = name.partition("@")[0]
     hint = did_you_mean(name, names) or "%fact tools lists the tools."
+    if bare in names:
+        hint = f"Write --tool {bare}, without a version."
     return f"There is no tool named {name!r}. {hint}"
 
 

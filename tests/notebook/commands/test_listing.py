@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from fact_magics.errors import CellError, UnknownName
-from fact_magics.store import ExecutionRow, GenerationRow
+from fact_magics.store import ExecutionRow, GenerationRow, MapRow
 from fact_magics.tool import Status
 
 pytestmark = pytest.mark.slow
@@ -41,6 +41,7 @@ def test_a_name_that_no_tool_has_is_told_if_nothing_is_found(fact, keep_tools, k
     told = "There is no tool named 'twic'. Did you mean 'twice'?"
     assert fact("history --tool twic").plain == f"No row matches. {told}"
     assert told in fact("stats --tool twic").plain
+    assert fact("history --tool twice@1").plain.endswith("Write --tool twice, without a version.")
     assert fact("history --tool thrice").plain == "No row matches."
     assert "There is no tool" not in fact("stats --tool thrice").plain
     assert "There is no tool" not in fact("stats --tool removed").plain
@@ -214,3 +215,26 @@ def test_the_history_is_searched_by_tool_and_description(fact, keep_tools, keep_
     assert [row["tool_name"] for row in fact("history --search double --json")] == ["double_it"]
     assert len(fact("history --search twice --json")) == 2
     assert [row["tool_name"] for row in fact("history --search 'halve twice' --json")] == ["halve_it"]
+
+
+def test_a_search_finds_the_maps_of_tools_that_match(fact, keep_tools, workshop):
+    keep_tools("double_it", "halve_it")
+    for number, name in enumerate(("double_it", "halve_it", "halve_it")):
+        row = MapRow(
+            id=f"map{number}",
+            session_id=workshop.core.session_id,
+            tool_name=name,
+            tool_version="1.0.0",
+            content_key="k",
+            started_at=f"2026-01-0{number + 1}T00:00:00.000Z",
+        )
+        workshop.run(workshop.core._store.maps.put(row))
+
+    def found(line: str) -> list[str]:
+        return [row["id"] for row in fact(f"history {line} --json")]
+
+    assert found("--search halve") == ["map2", "map1"]
+    assert found("--search twice") == ["map2", "map1", "map0"]
+    assert found("--search twice -n 1") == ["map2"]
+    assert found("--search twice --tool double_it") == ["map0"]
+    assert found("--search nothing") == []
