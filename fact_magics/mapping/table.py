@@ -160,12 +160,23 @@ def _unequal(lengths: Mapping[str, int]) -> InvalidInput:
     )
 
 
+def holds_many(value: Any) -> bool:
+    """Whether a value is a list, a Series, an array or an iterator, and so may vary from row to row."""
+    is_many = (
+        isinstance(value, list | tuple | range | Iterator)
+        or hasattr(value, "iloc")
+        or hasattr(value, "dtype")
+        or hasattr(value, "to_pylist")  # of Arrow
+    )
+    return is_many and getattr(value, "ndim", 1) != 0
+
+
 def read_columns(signature: Signature, given: Mapping[str, Any]) -> Table:
     """Read the input of a map by names: an `Each` varies, other values are the same for each row."""
     columns = {name: value.items for name, value in given.items() if isinstance(value, Each)}
     fixed = {name: value for name, value in given.items() if not isinstance(value, Each)}
     if not columns:
-        name = next((name for name, value in given.items() if isinstance(value, list | tuple)), "NAME")
+        name = next((name for name, value in given.items() if holds_many(value)), "NAME")
         raise InvalidInput(
             "Nothing varies from row to row.",
             hint=f"Write {name} = each(…) for values that vary (by position in Python), or give a table.",

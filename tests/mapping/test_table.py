@@ -101,6 +101,12 @@ def test_columns_that_do_not_fit_are_refused_in_one_line(given, line):
     assert raised.value.line == line
 
 
+@pytest.mark.parametrize("value", [["a"], pd.Series(["a"]), np.array(["a"]), iter("a")])
+def test_if_nothing_varies_the_hint_names_what_could(value):
+    with pytest.raises(InvalidInput, match=r"Write text = each\(…\) for values that vary"):
+        read_columns(SIGNATURE, {"n": 1, "text": value})
+
+
 def test_lengths_that_only_iterators_know_are_compared_as_they_end():
     columns = {"text": each(iter("abc")), "n": each(iter(range(9)))}
     with pytest.raises(InvalidInput, match="The column 'text' ends after 3 rows, but 'n' has 4"):

@@ -90,6 +90,7 @@ def test_after_stop_on_error_the_name_holds_what_there_is(shell, run):
         ),
         ("%%fact_map slugify --isolate me\n[]", "CellError: --isolate: 'me' is not auto or row."),
         ("%%fact_map slugify\ntext = each(titels)", "CellError: 'text' could not be computed: name 'titels'"),
+        ("%%fact_map slugify\ntitels", "CellError: The table could not be computed: name 'titels'"),
         (
             '%%fact_map slugify\n{"title": ["a"]}',
             "InvalidInput: The table has no column 'text', which slugify needs.",
