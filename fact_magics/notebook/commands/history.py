@@ -57,7 +57,9 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
     found = desk.ask(lambda core: _find(core, wanted))
     if isinstance(found, MapRow):
         rows = desk.ask(lambda core: core.list_runs(parent_id=found.id, limit=_MAP_ROWS))
-        return Answer(_map_page(found, rows), {**asdict(found), "rows": [asdict(row) for row in rows]})
+        failed = desk.ask(lambda core: _failed_rows(core, found)) if len(rows) == _MAP_ROWS else []
+        data = {"rows": [asdict(row) for row in rows], "failed_rows": [asdict(row) for row in failed]}
+        return Answer(_map_page(found, rows, failed), {**asdict(found), **data})
     if isinstance(found, list):
         return Answer(_generation_page(found), [asdict(row) for row in found])
     if not isinstance(found, Tool):
@@ -120,7 +122,16 @@ def _run_page(row: ExecutionRow) -> Record:
     return page(f"Run {row.id}", facts)
 
 
-def _map_page(row: MapRow, rows: Sequence[ExecutionRow]) -> Record:
+async def _failed_rows(core: FactCore, row: MapRow) -> list[ExecutionRow]:
+    """Find the failed runs of a map that has more runs than are listed."""
+    found: list[ExecutionRow] = []
+    for status in Status:
+        if row.failed and status is not Status.OK:
+            found += await core.list_runs(parent_id=row.id, status=status, limit=_MAP_ROWS)
+    return sorted(found, key=lambda run: run.position or 0)[:_MAP_ROWS]
+
+
+def _map_page(row: MapRow, rows: Sequence[ExecutionRow], failed: Sequence[ExecutionRow]) -> Record:
     facts = [
         ("Tool", f"{row.tool_name} {row.tool_version}"),
         ("Status", str(row.status)),
@@ -131,13 +142,22 @@ def _map_page(row: MapRow, rows: Sequence[ExecutionRow]) -> Record:
         ("Session", row.session_id or ""),
     ]
     title = plural(len(rows), "run") if len(rows) < _MAP_ROWS else f"The first {_MAP_ROWS} runs"
-    listed = Table(
+    if not rows and row.ok + row.cached + row.failed:
+        title = "Its runs were removed by %fact prune"
+    shown = [page(f"Map {row.id}", facts)]
+    if failed:
+        many = plural(len(failed), "failed run")
+        shown.append(_map_rows(f"The first {many}" if len(failed) == _MAP_ROWS else many, failed))
+    return stacked([*shown, _map_rows(title, rows)])
+
+
+def _map_rows(title: str, rows: Sequence[ExecutionRow]) -> Record:
+    return Table(
         title,
         ("Row", *_HEAD[:-1]),
         [["" if one.position is None else f"{one.position:,}", *_run_cells(one)[:-1]] for one in rows],
         numbers=("Row", "Took"),
     ).record()
-    return stacked([page(f"Map {row.id}", facts), listed])
 
 
 def _map_counts(row: MapRow) -> str:

@@ -217,6 +217,32 @@ def test_the_history_is_searched_by_tool_and_description(fact, keep_tools, keep_
     assert [row["tool_name"] for row in fact("history --search 'halve twice' --json")] == ["halve_it"]
 
 
+def test_a_long_map_shows_its_failed_rows_wherever_they_are(fact, keep_tools, workshop):
+    keep_tools("twice")
+    known = {"session_id": workshop.core.session_id, "tool_name": "twice"}
+    row = MapRow(**known, id="abcdef", tool_version="1.0.0", content_key="k", total=300, ok=298, failed=2)
+    workshop.run(workshop.core._store.maps.put(row))
+    assert fact("show abcdef").plain.splitlines()[-1] == "Its runs were removed by %fact prune"
+    bad = {250: Status.ERROR, 299: Status.INVALID}
+    runs = [
+        ExecutionRow(
+            **known,
+            status=bad.get(number, Status.OK),
+            error="no such number" if number in bad else None,
+            parent_id=row.id,
+            position=number,
+        )
+        for number in range(300)
+    ]
+    workshop.run(workshop.core._store.commit(executions=runs))
+    shown = fact("show abcdef").plain
+    assert shown.index("2 failed runs") < shown.index("The first 200 runs")
+    assert shown.count("no such number") == 2
+    data = fact("show abcdef --json")
+    assert [run["position"] for run in data["failed_rows"]] == [250, 299]
+    assert len(data["rows"]) == 200
+
+
 def test_a_search_finds_the_maps_of_tools_that_match(fact, keep_tools, workshop):
     keep_tools("double_it", "halve_it")
     for number, name in enumerate(("double_it", "halve_it", "halve_it")):
