@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import InvalidInput, did_you_mean
 from fact_magics.text import one_line, plural
-from fact_magics.values import ValueTypeError, normalise
+from fact_magics.values import ValueTypeError, brief, normalise
 
 if TYPE_CHECKING:
     from fact_magics.signature import Signature
@@ -90,6 +90,16 @@ class Table:
         return isinstance(self.records, Iterator) or any(
             isinstance(column, Pulled) for column in self.columns.values()
         )
+
+    def ends(self) -> list[str]:
+        """Return the beginning of the first and last value of each column; nothing of an iterator."""
+        shown: list[str] = []
+        for items in self.columns.values() if self.records is None else (self.records,):
+            if isinstance(items, Pulled | Iterator):
+                continue
+            cells = getattr(items, "iloc", items)
+            shown += [brief(cells[at]) for at in (0, len(items) - 1)] if len(items) else []
+        return shown
 
     def parts(self, size: int) -> Iterator[list[dict[str, Any]]]:
         """Yield the parameters of the rows, at most `size` rows at a time."""
