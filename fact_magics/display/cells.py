@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,9 +83,28 @@ def code(source: str) -> Cell:
 
 def in_and_out(given: str | None, came: str | None, *, is_data: bool = True) -> Cell:
     """Show a run's input and output; the output is data, or a sentence if `is_data` is false."""
-    before, after = middle(given or "", _SIDE), middle(came or "", _SIDE if is_data else 2 * _SIDE)
+    before = middle(_without_summaries(given or ""), _SIDE)
+    after = middle(_without_summaries(came or ""), _SIDE) if is_data else middle(came or "", 2 * _SIDE)
     shown = element("code" if is_data and after else "span", after)
     return Cell(f"{before} → {after}", join(element("code", before), " → ", shown))
+
+
+def _without_summaries(data: str) -> str:
+    """Replace what the history keeps of tables and pictures by their type and size."""
+    if '"sha256": "' not in data:
+        return data
+    try:
+        return json.dumps(json.loads(data, object_hook=_type_and_size), ensure_ascii=False)
+    except (ValueError, RecursionError):  # only the beginning of long data is kept
+        return data
+
+
+def _type_and_size(found: dict[str, Any]) -> object:
+    size = found.get("shape", found.get("size"))
+    if not {"type", "bytes", "sha256"} <= found.keys() or not isinstance(size, list):
+        return found
+    sides = " by ".join(map(str, size))
+    return f"<{found['type']}{f' of {sides}' if sides else ''}>"
 
 
 def middle(text: str, limit: int) -> str:

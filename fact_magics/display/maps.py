@@ -153,6 +153,9 @@ def map_record(result: Mapped) -> Record:
         parts.append(_errors(result.errors))
     values = [value for row, value in enumerate(result.values[: 4 * _SHOWN]) if row not in result.errors]
     if values:
+        if result.errors:
+            others = "The values of the other rows:"
+            parts.append(Record(element("p", element("small", others)), others))
         parts.append(show(values[:_SHOWN]))
         if len(result.values) > _SHOWN:
             more = f"The first {min(len(values), _SHOWN)} of {len(result.values):,} values."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,11 @@ from fact_magics.errors import FactError, Interrupted, InvalidInput, did_you_mea
 from fact_magics.mapping.dask.executor import read_place
 from fact_magics.mapping.options import MapOptions
 from fact_magics.mapping.running import RowMap
-from fact_magics.mapping.table import Each, Table, is_table, read_columns, read_table
+from fact_magics.mapping.table import Each, Table, holds_many, is_table, read_columns, read_table
 from fact_magics.tool import Status, ToolInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from fact_magics.core.handle import Tool
     from fact_magics.core.rows import RowRunner, Shows
@@ -143,12 +142,6 @@ def _is_column(signature: Signature, value: Any) -> bool:
 
 def _varying(signature: Signature, name: str, value: Any) -> Any:
     """Let a keyword's value vary by row if the tool takes a single value and it is a list or Series."""
-    is_many = (
-        isinstance(value, list | tuple | range | Iterator)
-        or hasattr(value, "iloc")
-        or hasattr(value, "dtype")
-        or hasattr(value, "to_pylist")  # of Arrow
-    )
-    if isinstance(value, Each) or not is_many or getattr(value, "ndim", 1) == 0:
-        return value
-    return value if signature.takes_many(name) else Each(value)
+    if not isinstance(value, Each) and holds_many(value) and not signature.takes_many(name):
+        return Each(value)
+    return value

@@ -59,13 +59,17 @@ class MapOptions:
 
 
 def content_key(tool: LoadedTool, table: Table, options: MapOptions) -> str:
-    """Return a key of the map's content; a later map with the same key goes on where this one stopped."""
+    """Return a key of the map's content; a later map with the same key goes on where this one stopped.
+
+    Of the rows, it depends on the first and the last, so that others may be corrected before a map goes on.
+    """
     digest = blake2b(digest_size=20)
     try:
         same = encode(dict(table.fixed))
     except Exception:  # noqa: BLE001 - a value without canonical form fails in each row, with its reason
         same = b"?"
-    parts = (tool.stored.content_hash, *sorted(table.columns), str(table.total), *options.permissions)
+    columns = (*sorted(table.columns), str(table.total), *table.ends())
+    parts = (tool.stored.content_hash, *columns, *options.permissions)
     for part in (*parts, repr(options.ttl_seconds)):
         digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
     digest.update(same)

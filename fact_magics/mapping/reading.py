@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fact_magics.core.rows import kept_by
@@ -101,10 +102,12 @@ class Reader:
                 yield part
                 await asyncio.sleep(0)
             return
-        loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, thread_name_prefix="fact-rows") as thread:
-            while part := await loop.run_in_executor(thread, _next, parts, self._tool.metadata.name):
+        puller = _Puller(partial(_next, parts, self._tool.metadata.name))
+        try:
+            while part := await puller.pull():
                 yield part
+        finally:
+            puller.close()
 
     async def _planned(self, start: int, part: list[dict[str, Any]]) -> list[Plan]:
         if self._bulk is not None and (plans := self._bulk.plan(start, part)) is not None:
@@ -152,6 +155,40 @@ class Reader:
             values = [self._rows.recall(row, entry) for row, entry in zip(answered, entries, strict=True)]
         self._ledger.know(answered, values)
         self._ledger.hold([row for place, row in enumerate(part.rows) if place not in known])
+
+
+class _Puller:
+    """Calls a function on one thread of its own, for which nothing waits: an iterator may wait for ever."""
+
+    def __init__(self, work: Callable[[], list[dict[str, Any]]]) -> None:
+        self._work = work
+        self._loop = asyncio.get_running_loop()
+        self._asked: SimpleQueue[asyncio.Future[list[dict[str, Any]]] | None] = SimpleQueue()
+        Thread(target=self._pull_all, name="fact-rows", daemon=True).start()
+
+    async def pull(self) -> list[dict[str, Any]]:
+        """Call the function, and wait for what it returns."""
+        asked: asyncio.Future[list[dict[str, Any]]] = self._loop.create_future()
+        self._asked.put(asked)
+        return await asked
+
+    def close(self) -> None:
+        """Let the thread end after a call that is under way."""
+        self._asked.put(None)
+
+    def _pull_all(self) -> None:
+        while (asked := self._asked.get()) is not None:
+            try:
+                settle = partial(asked.set_result, self._work())
+            except BaseException as error:  # noqa: BLE001 - the map fails with it
+                settle = partial(asked.set_exception, error)
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(_settle, asked, settle)
+
+
+def _settle(asked: asyncio.Future[Any], settle: Callable[[], None]) -> None:
+    if not asked.done():  # the map was stopped
+        settle()
 
 
 def _next(parts: Iterator[list[dict[str, Any]]], name: str) -> list[dict[str, Any]]:

@@ -225,10 +225,10 @@ class RowMap:
                 async with asyncio.timeout(_SAVE_SECONDS):
                     await self._enough.wait()
             self._enough.clear()
+            counts = self._ledger.summed | {"skipped": 0}  # rows that end meanwhile are not saved yet
             if warning := await self._rows.save():
                 self._note(f"Some rows are not recorded yet: {warning}")
             elif self._workers.bulk is not None:
                 self._workers.bulk.note_saved()
-            counts = self._ledger.summed | {"skipped": 0}
             with suppress(FactError):
                 await self._rows.maps.put(self.row.counted(counts))

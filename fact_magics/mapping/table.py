@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import InvalidInput, did_you_mean
 from fact_magics.text import one_line, plural
-from fact_magics.values import ValueTypeError, normalise
+from fact_magics.values import ValueTypeError, brief, normalise
 
 if TYPE_CHECKING:
     from fact_magics.signature import Signature
@@ -91,6 +91,16 @@ class Table:
             isinstance(column, Pulled) for column in self.columns.values()
         )
 
+    def ends(self) -> list[str]:
+        """Return the beginning of the first and last value of each column; nothing of an iterator."""
+        shown: list[str] = []
+        for items in self.columns.values() if self.records is None else (self.records,):
+            if isinstance(items, Pulled | Iterator):
+                continue
+            cells = getattr(items, "iloc", items)
+            shown += [brief(cells[at]) for at in (0, len(items) - 1)] if len(items) else []
+        return shown
+
     def parts(self, size: int) -> Iterator[list[dict[str, Any]]]:
         """Yield the parameters of the rows, at most `size` rows at a time."""
         if self.records is not None:
@@ -160,15 +170,26 @@ def _unequal(lengths: Mapping[str, int]) -> InvalidInput:
     )
 
 
+def holds_many(value: Any) -> bool:
+    """Whether a value is a list, a Series, an array or an iterator, and so may vary from row to row."""
+    is_many = (
+        isinstance(value, list | tuple | range | Iterator)
+        or hasattr(value, "iloc")
+        or hasattr(value, "dtype")
+        or hasattr(value, "to_pylist")  # of Arrow
+    )
+    return is_many and getattr(value, "ndim", 1) != 0
+
+
 def read_columns(signature: Signature, given: Mapping[str, Any]) -> Table:
     """Read the input of a map by names: an `Each` varies, other values are the same for each row."""
     columns = {name: value.items for name, value in given.items() if isinstance(value, Each)}
     fixed = {name: value for name, value in given.items() if not isinstance(value, Each)}
     if not columns:
-        name = next((name for name, value in given.items() if isinstance(value, list | tuple)), "NAME")
+        name = next((name for name, value in given.items() if holds_many(value)), "NAME")
         raise InvalidInput(
             "Nothing varies from row to row.",
-            hint=f"Write {name} = each(…) for values that vary, or give a table.",
+            hint=f"Write {name} = each(…) for values that vary (by position in Python), or give a table.",
         )
     known = [parameter.name for parameter in signature.parameters]
     if unknown := next((name for name in given if name not in known), None):
@@ -198,8 +219,8 @@ def _column(name: str, items: Any) -> Any:
     kind = type(items).__name__
     if isinstance(items, str | bytes | bytearray | Mapping) or not isinstance(items, Iterable):
         raise InvalidInput(
-            f"The values for {name} must be a list, Series, array or iterator; got a {kind}.",
-            hint="Write a value that is the same for all rows without each(…).",
+            f"The values for {name} must be a list, Series, array or iterator, not of type {kind}.",
+            hint="Write a value that is the same for all rows without each(…) (in Python, pass it by name).",
         )
     if getattr(items, "ndim", 1) == 0:
         raise InvalidInput(f"The array for {name} has no rows, because it has no dimensions.")
@@ -211,8 +232,16 @@ def _column(name: str, items: Any) -> Any:
     if isinstance(items, Sequence) and not isinstance(items, list | tuple | range):
         return list(items)  # such as a deque, which has no slices
     if hasattr(items, "__len__"):
-        return items if hasattr(items, "__getitem__") else list(items)
+        return items if hasattr(items, "iloc") or _has_slices(items) else list(items)
     return Pulled(iter(items))
+
+
+def _has_slices(items: Any) -> bool:
+    try:
+        items[:0]
+    except Exception:  # noqa: BLE001 - such as the groups of a DataFrame, whose keys are anything
+        return False
+    return True
 
 
 def is_table(value: Any) -> bool:

@@ -51,7 +51,7 @@ def read_map_body(body: str, namespace: Mapping[str, Any], each: Callable[[Any],
         return {"lines": read_run_body(body, names)}
     if isinstance(expression, ast.Compare) and isinstance(expression.left, ast.Name):
         return {"lines": read_run_body(body, names)}  # which says what was meant by NAME == VALUE
-    return {"table": _evaluate("the table", expression, names)}
+    return {"table": _evaluate("The table", expression, names)}
 
 
 def _read_json(body: str) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _is_literal(node: ast.expr) -> bool:
 
 
 def _evaluate(name: str, expression: ast.expr, names: dict[str, Any]) -> Any:
-    failed = f"{name!r} could not be computed"
+    failed = f"{repr(name) if name.isidentifier() else name} could not be computed"
     try:
         code = compile(ast.Expression(expression), f"<input {name}>", "eval")
     except _UNREADABLE as error:  # such as `await`, which parses but does not compile here

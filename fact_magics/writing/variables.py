@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, time, timedelta
 from hashlib import blake2b
 from numbers import Number
@@ -23,6 +24,7 @@ _VARIABLE_LIMIT = 4_000
 _ROWS = 5
 _COLUMNS = 100
 _FIELDS_READ = 100
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}(?=>)")
 # Values that are not rows, and so are part of a request without samples too.
 _SCALARS = (Number, date, time, timedelta, PurePath, type(None))
 
@@ -95,13 +97,19 @@ def _shown(name: str, namespace: Mapping[str, Any], *, samples: bool) -> str:
             return _bounded(_described(found, samples=samples), "characters of a table")
         if not samples and not isinstance(value, _SCALARS):
             return _bounded(_without_items(value), "characters of a description")
-        return _bounded(repr(value), "characters of a repr")
+        return _bounded(_written(value), "characters of a repr")
     except Exception as error:
         reason = one_line(f"{type(error).__name__}: {error}", _REASON_LIMIT)
         raise CellError(
             f"{{{{{name}}}}}: the repr of this {kind.__name__} failed: {reason}",
             hint="Put the text that the model should read into a variable, and write that variable's name.",
         ) from error
+
+
+def _written(value: Any) -> str:
+    """Return a repr without what differs from kernel to kernel, so that the same request is found again."""
+    text = f"{{{', '.join(sorted(map(repr, value)))}}}" if type(value) is set and value else repr(value)
+    return _ADDRESS.sub("", text)
 
 
 _KINDS = {"table": ("A table", "row"), "Series": ("A Series", "value"), "array": ("An array", "value")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from fact_magics.display import cells
 from fact_magics.display.table import Table, columns, facts_table
 from fact_magics.tool import Status
+from fact_magics.values import plain
+from fact_magics.values.summaries import describe
+from fact_magics.values.tables import stand_ins
 
 NOON = "2026-11-22T12:00:00.000Z"
 NOW = datetime(2026, 11, 22, 12, 5, tzinfo=UTC).timestamp()
@@ -130,6 +134,32 @@ def test_input_and_output_are_both_seen_however_long(parse):
     assert came.endswith("1, 2]")
     assert [code.text for code in parse(cell.html).all("code")] == [given, came]
     assert parse(cell.html).text == cell.plain
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (
+            lambda: pytest.importorskip("pandas").DataFrame({"a": [1], "b": ["x"]}),
+            "<pandas.DataFrame of 1 by 2>",
+        ),
+        (lambda: pytest.importorskip("numpy").arange(3), "<numpy.ndarray of 3>"),
+        (lambda: pytest.importorskip("numpy").array(1.5), "<numpy.ndarray>"),
+    ],
+)
+def test_a_table_is_told_by_its_type_and_size(make, told):
+    kept = json.dumps(plain(stand_ins({"df": make()}, describe)))
+    assert cells.in_and_out(kept, None).plain == f'{{"df": "{told}"}} → '
+
+
+def test_a_picture_is_told_by_its_type_and_size():
+    kept = {"type": "PNG picture", "title": "t", "size": [3, 2], "bytes": 70, "sha256": "ab"}
+    assert cells.in_and_out(None, json.dumps(kept)).plain == ' → "<PNG picture of 3 by 2>"'
+
+
+def test_other_data_with_a_hash_stays_as_it_is():
+    for kept in ('{"type": "file", "sha256": "ab"}', '{"size": [1, 2], "sha256": "ab"}', '{"sha256": "ab'):
+        assert cells.in_and_out(kept, kept).plain == f"{kept} → {kept}"
 
 
 def test_an_error_is_told_in_words_and_nothing_by_nothing(parse):

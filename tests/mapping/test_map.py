@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from contextlib import closing
 from dataclasses import asdict
 from datetime import date
@@ -244,6 +245,55 @@ async def test_answers_that_are_not_cached_are_kept_until_the_map_ends(core, kee
     once_more = await tool.amap(range(30))
     assert once_more.counts["ok"] == 30
     assert set(once_more).isdisjoint(result)
+
+
+async def test_a_map_of_other_rows_leaves_a_stopped_map_as_it_is(core, keep):
+    tool = await keep(NAP, proven=False)
+    stopped = asyncio.create_task(tool.amap(range(30)))
+    await until_async(lambda: core.rows.waiting > 3)
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+    other = await tool.amap(range(100, 130))
+    assert {run.position for run in await rows_of(core, other)} == {*range(30)}
+    assert len(await rows_of(core, other)) == 30
+    assert (await tool.amap(range(30))).counts["cached"] > 0
+
+
+async def test_the_numbers_of_a_map_that_goes_on_are_those_of_its_stored_rows(core, keep, monkeypatch):
+    monkeypatch.setattr("fact_magics.mapping.running._SAVE_SECONDS", 0.001)
+    tool = await keep(PLUS)
+    running = asyncio.create_task(tool.amap(range(300), isolate="row"))
+    seen = []
+    with closing(sqlite3.connect(core._store.path)) as connection:
+        while not running.done():
+            query = "SELECT ok, (SELECT count(*) FROM tool_executions WHERE parent_id = maps.id) FROM maps"
+            seen += [row for row in connection.execute(query) if row[0]]
+            await asyncio.sleep(0.002)
+    assert (await running).counts["ok"] == 300
+    assert seen
+    assert all(told <= stored for told, stored in seen)
+
+
+async def test_a_generator_that_waits_holds_nothing_up_after_a_stop(core, keep):
+    tool = await keep(PLUS)
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def rows():
+        yield 1
+        begun.set()
+        go_on.wait(20)
+        ended.set()
+
+    stopped = asyncio.create_task(tool.amap(rows()))
+    await until_async(begun.is_set)
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+    assert await tool.acall(2) == 2
+    assert not ended.is_set()
+    go_on.set()
+    await until_async(ended.is_set)
 
 
 async def test_a_generator_is_read_in_parts(core, keep):

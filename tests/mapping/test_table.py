@@ -63,6 +63,18 @@ def test_a_table_gives_fields_by_name_and_leaves_out_what_the_tool_does_not_take
     assert (table.left_out, table.total) == (("other",), 2)
 
 
+def test_what_has_no_slices_is_read_item_by_item():
+    column = pd.DataFrame({"text": ["b", "a", "b"]}).groupby("text")
+    assert [row["text"][0] for row in rows(read_columns(SIGNATURE, {"text": each(column)}))] == ["a", "b"]
+
+
+def test_an_index_whose_labels_are_not_numbers_is_kept():
+    column = pd.Series(["a", "b"], index=pd.interval_range(0, 2))
+    table = read_columns(SIGNATURE, {"text": each(column)})
+    assert rows(table) == [{"text": "a"}, {"text": "b"}]
+    assert table.index.equals(column.index)
+
+
 def test_a_value_that_is_not_plain_is_left_to_its_row():
     odd = object()
     table = read_columns(SIGNATURE, {"text": each(pd.Series(["a", odd]))})
@@ -74,7 +86,10 @@ def test_a_value_that_is_not_plain_is_left_to_its_row():
     [
         ({"text": each(["a", "b"]), "n": each([1])}, "The column 'n' ends after 1 row, but 'text' has 2."),
         ({"text": "a"}, "Nothing varies from row to row."),
-        ({"text": each("abc")}, "The values for text must be a list, Series, array or iterator; got a str."),
+        (
+            {"text": each("abc")},
+            "The values for text must be a list, Series, array or iterator, not of type str.",
+        ),
         ({"text": each(np.array(1))}, "The array for text has no rows, because it has no dimensions."),
         ({"n": each([1])}, "f needs text for each row."),
         ({"txt": each(["a"])}, "f does not take 'txt'."),
@@ -84,6 +99,12 @@ def test_columns_that_do_not_fit_are_refused_in_one_line(given, line):
     with pytest.raises(InvalidInput) as raised:
         read_columns(SIGNATURE, given)
     assert raised.value.line == line
+
+
+@pytest.mark.parametrize("value", [["a"], pd.Series(["a"]), np.array(["a"]), iter("a")])
+def test_if_nothing_varies_the_hint_names_what_could(value):
+    with pytest.raises(InvalidInput, match=r"Write text = each\(…\) for values that vary"):
+        read_columns(SIGNATURE, {"n": 1, "text": value})
 
 
 def test_lengths_that_only_iterators_know_are_compared_as_they_end():

@@ -69,6 +69,7 @@ def test_a_table_gives_fields_by_name_and_the_record_names_what_is_left_out(run)
     assert "2 rows · 1 failed · 1 ok" in out
     assert "Left out, because the tool does not take them: id." in out
     assert "1  slugify raised ValueError: nothing in '' can be written as a slug" in out
+    assert "The values of the other rows:\n['a-b']" in out
 
 
 def test_after_stop_on_error_the_name_holds_what_there_is(shell, run):
@@ -89,6 +90,7 @@ def test_after_stop_on_error_the_name_holds_what_there_is(shell, run):
         ),
         ("%%fact_map slugify --isolate me\n[]", "CellError: --isolate: 'me' is not auto or row."),
         ("%%fact_map slugify\ntext = each(titels)", "CellError: 'text' could not be computed: name 'titels'"),
+        ("%%fact_map slugify\ntitels", "CellError: The table could not be computed: name 'titels'"),
         (
             '%%fact_map slugify\n{"title": ["a"]}',
             "InvalidInput: The table has no column 'text', which slugify needs.",

@@ -44,6 +44,17 @@ class TestVariables:
             assert text != filled("{{a}}", {"a": after})
             assert text == filled("{{a}}", {"a": before})
 
+    def test_the_same_value_is_written_alike_in_each_kernel(self):
+        names = {"thing": [object()], "function": filled, "tags": {"b", "a", "c"}}
+        assert (
+            filled("{{thing}} {{function}} {{tags}}", names)
+            == "[<object object>] <function filled> {'a', 'b', 'c'}"
+        )
+        assert (
+            filled("{{a}} {{b}}", {"a": set(), "b": ["crash at 0x7fffdeadbeef"]})
+            == "set() ['crash at 0x7fffdeadbeef']"
+        )
+
     @pytest.mark.parametrize("name", ["a.b", "a()", "a[0]", "1"])
     def test_only_a_bare_name_is_taken(self, name):
         namespace = {"a": SimpleNamespace(b=1)}

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _ROWS_LISTED = 20
 _MAP_ROWS = 200
+_TOOLS_SEARCHED = 100
 _HEAD = ("Id", "When", "Status", "Tool", "Input → output", "Took", "Cost")
 _RUNS_COUNTED = 50
 _RUNS_COMPARED = 200
@@ -56,7 +57,9 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
     found = desk.ask(lambda core: _find(core, wanted))
     if isinstance(found, MapRow):
         rows = desk.ask(lambda core: core.list_runs(parent_id=found.id, limit=_MAP_ROWS))
-        return Answer(_map_page(found, rows), {**asdict(found), "rows": [asdict(row) for row in rows]})
+        failed = desk.ask(lambda core: _failed_rows(core, found)) if len(rows) == _MAP_ROWS else []
+        data = {"rows": [asdict(row) for row in rows], "failed_rows": [asdict(row) for row in failed]}
+        return Answer(_map_page(found, rows, failed), {**asdict(found), **data})
     if isinstance(found, list):
         return Answer(_generation_page(found), [asdict(row) for row in found])
     if not isinstance(found, Tool):
@@ -119,7 +122,16 @@ def _run_page(row: ExecutionRow) -> Record:
     return page(f"Run {row.id}", facts)
 
 
-def _map_page(row: MapRow, rows: Sequence[ExecutionRow]) -> Record:
+async def _failed_rows(core: FactCore, row: MapRow) -> list[ExecutionRow]:
+    """Find the failed runs of a map that has more runs than are listed."""
+    found: list[ExecutionRow] = []
+    for status in Status:
+        if row.failed and status is not Status.OK:
+            found += await core.list_runs(parent_id=row.id, status=status, limit=_MAP_ROWS)
+    return sorted(found, key=lambda run: run.position or 0)[:_MAP_ROWS]
+
+
+def _map_page(row: MapRow, rows: Sequence[ExecutionRow], failed: Sequence[ExecutionRow]) -> Record:
     facts = [
         ("Tool", f"{row.tool_name} {row.tool_version}"),
         ("Status", str(row.status)),
@@ -130,13 +142,22 @@ def _map_page(row: MapRow, rows: Sequence[ExecutionRow]) -> Record:
         ("Session", row.session_id or ""),
     ]
     title = plural(len(rows), "run") if len(rows) < _MAP_ROWS else f"The first {_MAP_ROWS} runs"
-    listed = Table(
+    if not rows and row.ok + row.cached + row.failed:
+        title = "Its runs were removed by %fact prune"
+    shown = [page(f"Map {row.id}", facts)]
+    if failed:
+        many = plural(len(failed), "failed run")
+        shown.append(_map_rows(f"The first {many}" if len(failed) == _MAP_ROWS else many, failed))
+    return stacked([*shown, _map_rows(title, rows)])
+
+
+def _map_rows(title: str, rows: Sequence[ExecutionRow]) -> Record:
+    return Table(
         title,
         ("Row", *_HEAD[:-1]),
         [["" if one.position is None else f"{one.position:,}", *_run_cells(one)[:-1]] for one in rows],
         numbers=("Row", "Took"),
     ).record()
-    return stacked([page(f"Map {row.id}", facts), listed])
 
 
 def _map_counts(row: MapRow) -> str:
@@ -189,7 +210,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     to = arguments.get("to")
     limit = arguments.get("n", None if to else _ROWS_LISTED)
 
-    async def find(core: FactCore) -> tuple[Rows[ExecutionRow], Rows[GenerationRow], Rows[MapRow]]:
+    async def find(core: FactCore) -> tuple[Rows[ExecutionRow], Rows[GenerationRow], Rows[MapRow], str]:
         chosen = {
             "session_id": await session_id(core, arguments.get("session")),
             "tool_name": arguments.get("tool"),
@@ -200,10 +221,12 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
         }
         runs = await core.list_runs(**chosen, parent_id="")
         words = chosen.pop("search")
-        maps = Rows[MapRow]() if words else await core.list_maps(**chosen)
-        return runs, await core.list_generations(**chosen, search=words), maps
+        maps = await (_maps_of_tools(core, words, chosen) if words else core.list_maps(**chosen))
+        generations = await core.list_generations(**chosen, search=words)
+        is_empty = not (runs or generations or maps)
+        return runs, generations, maps, await unknown_tool(core, arguments.get("tool")) if is_empty else ""
 
-    runs, generations, maps = desk.ask(find)
+    runs, generations, maps, unknown = desk.ask(find)
     run_times = _in_order(row.executed_at for row in runs)
     generation_times = _in_order(row.started_at for row in generations)
     map_times = _in_order(row.started_at for row in maps)
@@ -236,6 +259,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
         title = plural(len(listed), "row")
     else:
         title = "No row matches." if arguments.options else "Nothing has run yet in this session."
+        title = " ".join(filter(None, (title, unknown)))
     listed_rows = {row["generation_id"] for row in data if row["kind"] == "generation"}
     if total := cells.price(row for row in generations if row.generation_id in listed_rows):
         title = f"{title}, {total} in all" if "$" in total else f"{title}, {total}"
@@ -243,6 +267,31 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     rows = [row for _, row, _ in listed]
     table = Table(title, _HEAD, rows, optional=("Cost",), numbers=("Took", "Cost"))
     return Answer(table.record(), data)
+
+
+async def _maps_of_tools(core: FactCore, words: str, chosen: dict[str, Any]) -> Rows[MapRow]:
+    """Find the maps of the tools that match `words`; the rows of maps are not searched."""
+    wanted = chosen["tool_name"]
+    names = [tool.metadata.name for tool in await core.list_tools(words, _TOOLS_SEARCHED)]
+    found = [
+        row
+        for name in names
+        if wanted in (None, name)
+        for row in await core.list_maps(**{**chosen, "tool_name": name})
+    ]
+    return Rows(sorted(found, key=lambda row: row.started_at, reverse=True)[: chosen["limit"]])
+
+
+async def unknown_tool(core: FactCore, name: str | None) -> str:
+    """Say that there is no tool of this name, and which one may be meant; empty if there is one."""
+    names = [] if name is None else await core.tool_names()
+    if name is None or name in names:
+        return ""
+    bare = name.partition("@")[0]
+    hint = did_you_mean(name, names) or "%fact tools lists the tools."
+    if bare in names:
+        hint = f"Write --tool {bare}, without a version."
+    return f"There is no tool named {name!r}. {hint}"
 
 
 def _in_order(times: Iterable[str]) -> list[str]:

@@ -23,14 +23,14 @@ _STARTS = {
     ".json": b'[\n  {\n    "kind": "',
     ".jsonl": b'{"kind": "',
     ".csv": b"kind,",
-    # The end of a Parquet file tells its columns, and it can be far from the beginning.
 }
 
 
 def write_rows(path: Path, rows: Rows, *, replace: bool) -> None:
     """Write rows to a file, in the format of its suffix; any other suffix means JSON.
 
-    An existing file is replaced if it holds such rows in JSON, JSON Lines or CSV, or if `replace` is true.
+    An existing file is replaced if it holds such rows in this format, or if `replace` is true. A Parquet
+    file tells its columns at its end, so one of more than a megabyte is not recognised.
 
     Raises
     ------
@@ -40,13 +40,13 @@ def write_rows(path: Path, rows: Rows, *, replace: bool) -> None:
     suffix = path.suffix.lower()
     suffix = {".ndjson": ".jsonl"}.get(suffix, suffix)
     content = _WRITERS.get(suffix, _json)(rows)
-    start = _STARTS.get(suffix, _STARTS[".json"] if suffix != ".parquet" else None)
+    start = _STARTS.get(suffix, _STARTS[".json"])
+
+    def is_own(known: bytes) -> bool:
+        return _is_own_parquet(known) if suffix == ".parquet" else known in _EMPTY or known.startswith(start)
+
     write_file(
-        path,
-        content,
-        replace=replace,
-        is_own=lambda known: known in _EMPTY or (start is not None and known.startswith(start)),
-        own="a list of rows from %fact history",
+        path, content, replace=replace, is_own=is_own, own="recognised as a list of rows from %fact history"
     )
 
 
@@ -80,6 +80,15 @@ def _parquet(rows: Rows) -> bytes:
     return buffer.getvalue()
 
 
+def _is_own_parquet(known: bytes) -> bool:
+    parquet, error = import_module("pyarrow.parquet"), import_module("pyarrow").ArrowException
+    try:
+        names: list[str] = parquet.read_schema(io.BytesIO(known)).names
+    except (error, OSError):
+        return False
+    return names[:1] == ["kind"]
+
+
 _WRITERS: dict[str, Callable[[Rows], str | bytes]] = {
     ".jsonl": _json_lines,
     ".csv": _csv,
@@ -90,8 +99,15 @@ _WRITERS: dict[str, Callable[[Rows], str | bytes]] = {
 def _columns(rows: Rows) -> dict[str, list[Any]]:
     """Return a column for each name in any row; None stands where a row lacks it, and lists are JSON."""
     names = dict.fromkeys(name for row in rows for name in row) or {"kind": None}
-    return {name: [_flat(row.get(name)) for row in rows] for name in names}
+    return {name: _of_one_type([_flat(row.get(name)) for row in rows]) for name in names}
 
 
 def _flat(value: object) -> object:
     return json.dumps(value) if isinstance(value, tuple) else value
+
+
+def _of_one_type(column: list[Any]) -> list[Any]:
+    """Count True as 1 beside numbers: whether a run was cached, beside how many rows of a map were."""
+    if {bool, int} <= {*map(type, column)}:
+        return [int(value) if isinstance(value, bool) else value for value in column]
+    return column

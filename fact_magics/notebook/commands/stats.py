@@ -9,7 +9,7 @@ from fact_magics.display.charts import Series, bar_chart
 from fact_magics.display.html import Html, Record, element
 from fact_magics.display.table import Table
 from fact_magics.notebook.commands.desk import Answer, Desk, page
-from fact_magics.notebook.commands.history import session_id
+from fact_magics.notebook.commands.history import session_id, unknown_tool
 from fact_magics.text import duration, plural, usd
 from fact_magics.tool import Status
 
@@ -42,15 +42,20 @@ def show_stats(arguments: Arguments, desk: Desk) -> Answer:
     """Show runs, hits, durations, errors and costs, with charts."""
     tool, wanted = arguments.get("tool"), arguments.get("session")
 
-    async def find(core: FactCore) -> Stats:
+    async def find(core: FactCore) -> tuple[Stats, str]:
         chosen = await session_id(core, wanted or "all")
-        return await core.stats(session_id=chosen, tool_name=tool, since=arguments.get("since"))
+        stats = await core.stats(session_id=chosen, tool_name=tool, since=arguments.get("since"))
+        return stats, "" if stats.runs or stats.generations else await unknown_tool(core, tool)
 
-    stats = desk.ask(find)
+    stats, unknown = desk.ask(find)
     of = [f"of {tool}" if tool else "", f"since {stats.since}" if stats.since else ""]
     where = "in all sessions" if wanted in (None, "all") else f"in session {wanted}"
     title = " ".join(filter(None, ("Statistics", *of, where)))
-    parts = [page(title, _facts(stats)), *_charts(stats), *([_tools(stats)] if stats.tools else [])]
+    parts = [
+        page(title, [*_facts(stats), ("Note", unknown)]),
+        *_charts(stats),
+        *([_tools(stats)] if stats.tools else []),
+    ]
     markup = element("div", *(Html(part.html) for part in parts))
     return Answer(Record(markup, "\n\n".join(part.plain for part in parts)), stats.data)
 

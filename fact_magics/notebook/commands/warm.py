@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.bridge import STOPPED
 from fact_magics.core.portable import read_file
 from fact_magics.errors import CellError, Interrupted
+from fact_magics.mapping.table import is_table, read_table
 from fact_magics.notebook.commands.desk import Answer, Desk, page
 from fact_magics.text import duration, one_line, plural
-from fact_magics.tool import ToolInput
+from fact_magics.tool import Status, ToolInput
 from fact_magics.values import ValueTypeError, normalise
 
 if TYPE_CHECKING:
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
     from fact_magics.core.handle import Tool
     from fact_magics.notebook.arguments import Arguments
 
-    Inputs = list[tuple[str, dict[str, Any]]]  # where each input comes from, for errors
+    _Input = tuple[str, dict[str, Any]]  # where it comes from, for errors
+    Inputs = list[_Input]
 
 _LARGEST_FILE = 256 * 1024 * 1024
 _FAILURES_SHOWN = 5
 _SHOWN_EVERY_SECONDS = 0.5
+_PART = 1_000  # rows of a table that are read together
 _FORM = 'Write one JSON object of inputs in each line, such as {"text": "Some Title"}.'
 
 
@@ -47,7 +50,7 @@ def warm(arguments: Arguments, desk: Desk) -> Answer:
             f"Answers of {tool.name} are not cached, because {tool.name} {why}.",
             hint=f"Add --ttl SECONDS, and use the same --ttl in the cells that run {tool.name}.",
         )
-    inputs = _inputs(desk, source, tool)
+    inputs, left_out = _inputs(desk, source, tool)
     warming = _Warming(tool, inputs, arguments.run_request, is_shown=not arguments.get("json"))
     job = desk.session.submit(warming.run(desk.session.core))
     try:
@@ -64,8 +67,9 @@ def warm(arguments: Arguments, desk: Desk) -> Answer:
     facts = [
         ("Run", plural(counts["ok"], "input")),
         ("Cached before", plural(counts["cached"], "input")),
+        ("Left out", f"{', '.join(left_out)}, which {tool.name} does not take" if left_out else ""),
         ("Failed", plural(counts["failed"], "input") if counts["failed"] else ""),
-        *warming.failures,
+        *(failure for _, failure in sorted(warming.failures)),
         ("Unproven", unproven if _needs_confirmation(tool, arguments) and counts["ok"] else ""),
     ]
     return Answer(page(f"{tool.name}: {plural(len(inputs), 'input')}", facts), counts)
@@ -88,7 +92,7 @@ class _Warming:
     options: Mapping[str, Any]
     is_shown: bool
     counts: Counter[str] = field(default_factory=Counter)
-    failures: list[tuple[str, str]] = field(default_factory=list)
+    failures: list[tuple[int, tuple[str, str]]] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     shown_at: float = 0.0
     width: int = 0
@@ -99,7 +103,7 @@ class _Warming:
 
     async def run(self, core: FactCore) -> None:
         """Run all inputs, a few at a time."""
-        waiting = iter(self.inputs)
+        waiting = enumerate(self.inputs)
         workers = [asyncio.create_task(self._work(core, waiting)) for _ in range(2 * (os.cpu_count() or 1))]
         try:
             await asyncio.gather(*workers)
@@ -108,15 +112,17 @@ class _Warming:
                 worker.cancel()
             await asyncio.wait(workers)
 
-    async def _work(self, core: FactCore, waiting: Iterator[tuple[str, dict[str, Any]]]) -> None:
-        for place, parameters in waiting:
+    async def _work(self, core: FactCore, waiting: Iterator[tuple[int, _Input]]) -> None:
+        for number, (place, parameters) in waiting:
             request = ToolInput.known(self.tool.stored.reference, parameters, **self.options)
             output = await core.execute_tool(request)
             kind = ("cached" if output.metadata["cached"] else "ok") if output.success else "failed"
             self.counts[kind] += 1
             if kind == "failed" and len(self.failures) < _FAILURES_SHOWN:
-                problem = "\n".join((str(output.metadata["error"]), *output.metadata["details"]))
-                self.failures.append((place, one_line(problem, 200)))
+                known = output.metadata
+                fields = known["details"] if known["status"] == Status.INVALID else ()
+                problem = one_line("\n".join((known["error"], *fields)), 200)
+                self.failures.append((number, (place, problem)))
 
     def show(self) -> None:
         """Show the progress on one line, which the next one replaces."""
@@ -140,14 +146,23 @@ class _Warming:
             sys.stdout.write(f"\r{' ' * self.width}\r")
 
 
-def _inputs(desk: Desk, source: str, tool: Tool) -> Inputs:
+def _inputs(desk: Desk, source: str, tool: Tool) -> tuple[Inputs, tuple[str, ...]]:
+    """Read the inputs; also return the columns that the tool does not take."""
     names = desk.notebook.own_names()
-    found = _of_variable(source, names[source], tool) if source in names else _of_file(desk, source)
+    left_out: tuple[str, ...] = ()
+    if source in names:
+        value = names[source]
+        if hasattr(value, "columns") and is_table(value):
+            table = read_table(tool.loaded.signature, value, {})
+            value, left_out = [row for part in table.parts(_PART) for row in part], table.left_out
+        found = _of_variable(source, value, tool)
+    else:
+        found = _of_file(desk, source)
     if not found:
         raise CellError(
             f"{source} has no inputs.", hint="Give it at least one." if source in names else _FORM
         )
-    return found
+    return found, left_out
 
 
 def _of_variable(name: str, value: Any, tool: Tool) -> Inputs:

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from fact_magics.errors import CellError, UnknownName
-from fact_magics.store import ExecutionRow, GenerationRow
+from fact_magics.store import ExecutionRow, GenerationRow, MapRow
 from fact_magics.tool import Status
 
 pytestmark = pytest.mark.slow
@@ -32,6 +32,19 @@ def test_a_history_that_is_cut_says_so(fact, keep_tools, keep_runs):
     assert '{"n": 0} → 0' not in cut
     assert fact("history -n 1").plain.startswith("The latest 1 row;")
     assert fact("history -n 21").plain.startswith("21 rows")
+
+
+def test_a_name_that_no_tool_has_is_told_if_nothing_is_found(fact, keep_tools, keep_runs):
+    keep_tools("twice", "thrice")
+    keep_runs("twice", 1)
+    keep_runs("removed", 1)
+    told = "There is no tool named 'twic'. Did you mean 'twice'?"
+    assert fact("history --tool twic").plain == f"No row matches. {told}"
+    assert told in fact("stats --tool twic").plain
+    assert fact("history --tool twice@1").plain.endswith("Write --tool twice, without a version.")
+    assert fact("history --tool thrice").plain == "No row matches."
+    assert "There is no tool" not in fact("stats --tool thrice").plain
+    assert "There is no tool" not in fact("stats --tool removed").plain
 
 
 def test_a_row_that_another_program_changed_is_left_out_and_named(fact, keep_tools, keep_runs, workshop):
@@ -202,3 +215,52 @@ def test_the_history_is_searched_by_tool_and_description(fact, keep_tools, keep_
     assert [row["tool_name"] for row in fact("history --search double --json")] == ["double_it"]
     assert len(fact("history --search twice --json")) == 2
     assert [row["tool_name"] for row in fact("history --search 'halve twice' --json")] == ["halve_it"]
+
+
+def test_a_long_map_shows_its_failed_rows_wherever_they_are(fact, keep_tools, workshop):
+    keep_tools("twice")
+    known = {"session_id": workshop.core.session_id, "tool_name": "twice"}
+    row = MapRow(**known, id="abcdef", tool_version="1.0.0", content_key="k", total=300, ok=298, failed=2)
+    workshop.run(workshop.core._store.maps.put(row))
+    assert fact("show abcdef").plain.splitlines()[-1] == "Its runs were removed by %fact prune"
+    bad = {250: Status.ERROR, 299: Status.INVALID}
+    runs = [
+        ExecutionRow(
+            **known,
+            status=bad.get(number, Status.OK),
+            error="no such number" if number in bad else None,
+            parent_id=row.id,
+            position=number,
+        )
+        for number in range(300)
+    ]
+    workshop.run(workshop.core._store.commit(executions=runs))
+    shown = fact("show abcdef").plain
+    assert shown.index("2 failed runs") < shown.index("The first 200 runs")
+    assert shown.count("no such number") == 2
+    data = fact("show abcdef --json")
+    assert [run["position"] for run in data["failed_rows"]] == [250, 299]
+    assert len(data["rows"]) == 200
+
+
+def test_a_search_finds_the_maps_of_tools_that_match(fact, keep_tools, workshop):
+    keep_tools("double_it", "halve_it")
+    for number, name in enumerate(("double_it", "halve_it", "halve_it")):
+        row = MapRow(
+            id=f"map{number}",
+            session_id=workshop.core.session_id,
+            tool_name=name,
+            tool_version="1.0.0",
+            content_key="k",
+            started_at=f"2026-01-0{number + 1}T00:00:00.000Z",
+        )
+        workshop.run(workshop.core._store.maps.put(row))
+
+    def found(line: str) -> list[str]:
+        return [row["id"] for row in fact(f"history {line} --json")]
+
+    assert found("--search halve") == ["map2", "map1"]
+    assert found("--search twice") == ["map2", "map1", "map0"]
+    assert found("--search twice -n 1") == ["map2"]
+    assert found("--search twice --tool double_it") == ["map0"]
+    assert found("--search nothing") == []

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from fact_magics.errors import CellError
-from fact_magics.store import ExecutionRow, GenerationRow
+from fact_magics.store import ExecutionRow, GenerationRow, MapRow
 from fact_magics.tool import Status
 
 TEXT = 'one, "two"\nthree; =ü'
@@ -47,21 +47,40 @@ def test_each_format_holds_every_field(fact, rows, folder, name):
     assert not kept["generation"].get("input_data")
 
 
-@pytest.mark.parametrize("name", ["runs.csv", "runs.jsonl"])
+@pytest.mark.parametrize("name", ["runs.csv", "runs.parquet"])
+def test_runs_and_maps_share_columns_that_have_one_type(fact, rows, workshop, folder, name):
+    pandas = pytest.importorskip("pandas")
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    known = {"session_id": workshop.core.session_id, "tool_name": "t", "status": Status.OK}
+    run = ExecutionRow(**known, id="ef", cached=True)
+    table = MapRow(**known, id="gh", tool_version="1.0.0", content_key="k", total=3, cached=2, ok=1)
+    workshop.submit(workshop.core._store.maps.put(table)).wait(lambda: None)
+    workshop.submit(workshop.core._store.commit([run])).wait(lambda: None)
+    fact(f"history --to {name}")
+    read_file = pandas.read_parquet if name.endswith("parquet") else pandas.read_csv
+    kept = read_file(folder / name).set_index("id")
+    assert kept["cached"][["ab", "ef", "gh"]].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "runs.jsonl", "runs.parquet"])
 def test_only_a_file_of_rows_is_replaced(fact, rows, folder, name):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
     fact(f"history --to {name}")
     fact(f"history --to {name}")
     (folder / name).write_text("name,age\n")
-    with pytest.raises(CellError, match="exists and is not a list of rows from %fact history"):
+    with pytest.raises(CellError, match="exists and is not recognised as a list of rows from %fact history"):
         fact(f"history --to {name}")
     assert (folder / name).read_text() == "name,age\n"
     fact(f"history --to {name} --replace")
     assert len(read(folder / name)) == 2
 
 
-def test_a_parquet_file_is_replaced_only_if_asked(fact, rows, folder):
-    pytest.importorskip("pyarrow")
-    fact("history --to runs.parquet")
+def test_a_parquet_file_of_something_else_is_replaced_only_if_asked(fact, rows, folder):
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table({"name": ["a"]}), folder / "runs.parquet")
     with pytest.raises(CellError, match="add --replace"):
         fact("history --to runs.parquet")
     fact("history --to runs.parquet --replace")
