@@ -99,7 +99,7 @@ def remove(arguments: Arguments, desk: Desk) -> Answer:
         versions = desk.ask(lambda core: core.versions(name))
         raise CellError(
             f"This would remove {plural(len(versions), 'version')} of {name}.",
-            hint="Add --yes to remove them. The history stays.",
+            hint="Add --yes to confirm. The history stays.",
         )
     removed = desk.ask(lambda core: core.remove_tool(name))
     facts = [

@@ -115,8 +115,7 @@ class _Warming:
             kind = ("cached" if output.metadata["cached"] else "ok") if output.success else "failed"
             self.counts[kind] += 1
             if kind == "failed" and len(self.failures) < _FAILURES_SHOWN:
-                problem = "\n".join((str(output.metadata["error"]), *output.metadata["details"]))
-                self.failures.append((place, one_line(problem, 200)))
+                self.failures.append((place, one_line(output.metadata["error"], 200)))
 
     def show(self) -> None:
         """Show the progress on one line, which the next one replaces."""
