@@ -104,6 +104,6 @@ def remove(arguments: Arguments, desk: Desk) -> Answer:
     removed = desk.ask(lambda core: core.remove_tool(name))
     facts = [
         ("Removed", f"{plural(removed, 'version')} of {name}"),
-        ("Kept", "the history; notebooks that have loaded the tool can run it until they are closed"),
+        ("Kept", "the history; other notebooks that have loaded the tool can run it until they are closed"),
     ]
     return Answer(page(name, facts), {"removed": name, "versions": removed})
