@@ -67,6 +67,7 @@ def cached_output(plan: Plan, entry: CacheEntry, started: float) -> ToolOutput:
         "cached_at": entry.created_at,
         "age_seconds": age if age > 0 else 0.0,  # a clock may be set back
         "saved_ms": entry.duration_ms,
+        "permissions": plan.permissions,
         "printed": entry.printed,
         "isolation": (),
     }

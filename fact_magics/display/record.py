@@ -79,13 +79,14 @@ def generation_record(ended: GenerationEnded, *, streamed: bool = False) -> Reco
 
 
 def _shown_attempt(ended: GenerationEnded) -> Attempt | None:
-    """Return the attempt that became the version, or else the last one."""
+    """Return the attempt that became the version, or else the last one in which something was written."""
     version = ended.version
     if version is not None:
         for attempt in ended.attempts:
             if attempt.status is Status.OK and attempt.source == version.source:
                 return attempt
-    return ended.attempts[-1] if ended.attempts else None
+    written = [attempt for attempt in ended.attempts if attempt.source or attempt.text]
+    return next(reversed(written or ended.attempts), None)
 
 
 def _candidates(accepted: Sequence[Attempt], *, is_stored: bool) -> Record:

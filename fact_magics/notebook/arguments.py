@@ -273,7 +273,7 @@ def _keep(options: dict[str, Any], option: Option, text: str | None) -> None:
         if text is not None:
             raise CellError(f"{option.name} takes no value.", hint=f"Write {option.name} alone.")
         value: Any = True
-    elif text is None:
+    elif not (text and text.strip()):
         raise CellError(f"{option.name} needs a value.", hint=f"Write {option.name} {option.value}.")
     elif len(text) > _LONGEST_VALUE:
         raise CellError(

@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import tokenize
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError, did_you_mean
@@ -92,6 +93,8 @@ def _is_python_dict(body: str) -> bool:
 
 
 def _read_assignments(body: str) -> dict[str, ast.expr]:
+    if body.lstrip("\n").startswith((" ", "\t")):  # as IPython, only then: dedent also changes blank lines
+        body = dedent(body)
     try:
         tree = ast.parse(body)
     except _UNREADABLE as error:

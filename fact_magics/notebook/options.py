@@ -61,8 +61,6 @@ def one_of(*values: str) -> Callable[[str], str]:
 
 def label(text: str) -> str:
     """Read a short text: a tag, or the name of a model."""
-    if not text.strip():
-        raise ValueError("is empty")
     if len(text) > _LONGEST_LABEL:
         raise ValueError(f"has {len(text):,} characters; at most {_LONGEST_LABEL} are allowed")
     return text

@@ -13,7 +13,7 @@ import asyncio
 import json
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import BudgetReached, FactError, ProviderError
@@ -282,10 +282,11 @@ def _refusal(
     provider: Provider, asked: str, cost: Decimal, needed: Decimal, tightest: Account
 ) -> BudgetReached:
     """Say what a request would have cost, and how to go on."""
-    limit = tightest.limit or Decimal()
-    left = max(Decimal(), tightest.left)
+    limit, left = tightest.limit or Decimal(), max(Decimal(), tightest.left)
+    missing = needed - tightest.left
+    rounded_up = missing.quantize(Decimal(1).scaleb(missing.adjusted() - 2), ROUND_CEILING)
     return BudgetReached(
         f"The request to {provider.model} could cost {usd(cost)} ({asked}), but {usd(left)} of the "
         f"{usd(limit)} in {tightest.setting} is left, so it was not sent.",
-        hint=f"Raise the budget by {usd(needed - left)} or more, or name a cheaper model with --model.",
+        hint=f"Raise the budget by {usd(rounded_up)} or more, or name a cheaper model with --model.",
     )

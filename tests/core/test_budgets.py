@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 
 import pytest
 
@@ -95,6 +96,18 @@ class TestBudgets:
         assert (row.status, row.cost_usd, row.text) == ("error", None, "")
         assert row.reason == refused.value.line
         assert not await core.tool_names()
+
+    async def test_the_error_counts_what_was_spent_beyond_the_budget(self, core, server):
+        server.writes(GOOD, usage={**USAGE, "input_tokens": 1_001, "output_tokens": 3_003})
+        await core.generate(ask())
+        await core.configure(core.settings.model_copy(update={"budget": 0.0001}))
+        with pytest.raises(BudgetReached, match=r"but \$0\.00 of the \$0\.0001 in .* is left") as refused:
+            await core.generate(ask())
+        more = float(re.search(r"Raise the budget by \$(\S+) or more", str(refused.value)).group(1))
+        assert more == pytest.approx(0.0125 + spent(server) - 0.0001, rel=0.01)
+        await core.configure(core.settings.model_copy(update={"budget": 0.0001 + more}))
+        server.writes(GOOD, usage=USAGE)
+        await core.generate(ask())
 
     async def test_a_request_that_exactly_fits_is_sent(self, core, server):
         server.writes(GOOD, usage={**USAGE, "output_tokens": 1_000})

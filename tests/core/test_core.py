@@ -29,6 +29,16 @@ async def test_examples_in_the_description_are_the_contract(core, server):
     assert ">>>" in server.requests[0].text
 
 
+@pytest.mark.parametrize("first", ["2", "Traceback (most recent call last):\nValueError"])
+async def test_two_values_of_one_call_are_refused_before_a_model_is_asked(core, server, first):
+    with pytest.raises(
+        CellError, match=r"^Line [45]: f\(1\) has another value than in line 2\. Keep one"
+    ) as refused:
+        await core.generate(ToolSpec("f", f"Do.\n>>> f(1)\n{first}\n>>> f(1)\n3"))
+    assert "\n" not in str(refused.value)
+    assert not server.requests
+
+
 async def test_a_run_gives_an_output_and_the_second_is_cached(core, server):
     server.writes(DOUBLE)
     await core.generate(ToolSpec("double", TEXT))

@@ -14,6 +14,7 @@ from waiting import BEGIN, tool_has_begun, until_async
 from fact_magics.checked import InvalidValue
 from fact_magics.core import FactCore
 from fact_magics.core.cache import is_due
+from fact_magics.display.record import run_record
 from fact_magics.signature import read_signature, signature_identity
 from fact_magics.store import CacheEntry, Candidate
 from fact_magics.text import utc_now
@@ -115,6 +116,17 @@ async def test_each_time_and_each_set_of_permissions_has_answers_of_its_own(worl
     more = {"permissions": (f"read:{tmp_path / 'more'}",), "ttl_seconds": HOUR}
     assert [(await world.seen(**more))[1] for _ in range(2)] == [False, True]
     assert (await world.seen(ttl_seconds=3600))[1] is True
+
+
+async def test_a_cached_answer_names_what_its_run_was_granted(world, tmp_path):
+    await world.keep()
+    (tmp_path / "more").mkdir()
+    granted = f"read:{tmp_path / 'more'}"
+    outputs = [await world.ask(permissions=(granted,), ttl_seconds=HOUR) for _ in range(2)]
+    assert [output.metadata["cached"] for output in outputs] == [False, True]
+    for output in outputs:
+        assert set(output.metadata["permissions"]) == {granted, f"read:{world.file}"}
+        assert granted in run_record(output).plain
 
 
 async def test_another_value_of_a_granted_variable_is_another_input(world, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -114,6 +115,16 @@ class TestGenerationRecord:
             "return n / 2",
         ):
             assert part in record.plain
+
+    def test_what_was_written_is_shown_even_if_a_later_request_got_no_answer(self):
+        failed, unanswered = (
+            attempt(1, Status.ERROR, [BAD], "why 1"),
+            replace(attempt(2, Status.ERROR, []), source=""),
+        )
+        ended = GenerationEnded("half", Status.ERROR, None, (failed, unanswered), False, "", 5_000)
+        plain = generation_record(ended).plain
+        assert "✗ half(0) → expected ValueError" in plain
+        assert plain.endswith("return n / 2")
 
     def test_an_accepted_one_that_was_not_stored_says_so(self):
         ended = GenerationEnded(

@@ -184,8 +184,8 @@ class TestLongText:
             (f"f --timeout {'9' * 4_000}", "is not a number of seconds"),
             (f"f --tag {'t' * 300}", "has 300 characters; at most 200 are allowed"),
             (f"f --model {'m' * 300}", "has 300 characters; at most 200 are allowed"),
-            ("f --tag ''", "--tag: '' is empty"),
-            ("f --model ''", "--model: '' is empty"),
+            ("f --tag ''", "--tag needs a value. Write --tag TAG."),
+            ("f --model ''", "--model needs a value. Write --model MODEL."),
             (f"f --{LONG}", "has no option --aaa"),
             (f"f {LONG}", "does not take 'aaa"),
             (f"f '{LONG}", "a quote is not closed in"),
@@ -197,3 +197,9 @@ class TestLongText:
             read_line(line, GENERATE)
         assert told in caught.value.line
         assert len(caught.value.line) < 300
+
+
+@pytest.mark.parametrize("option", ["--into ''", "--into=", "--timeout ' '", "--allow ''"])
+def test_an_empty_value_is_a_missing_value(option):
+    with pytest.raises(CellError, match=r"^--\w+ needs a value\. Write --"):
+        read_line(f"f {option}", RUN)

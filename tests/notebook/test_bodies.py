@@ -31,6 +31,14 @@ class TestRunBody:
     def test_one_json_object(self):
         assert read_run_body('  {"a": [1, null], "b": {"c": true}}', {}) == {"a": [1, None], "b": {"c": True}}
 
+    @pytest.mark.parametrize("indent", ["  ", "\t", "\n    "])
+    def test_lines_may_be_indented_as_in_other_cells(self, indent):
+        margin = indent.lstrip("\n")
+        assert read_run_body(f"{indent}a = 1\n{margin}b = [\n{margin}  a]", {}) == {"a": 1, "b": [1]}
+
+    def test_a_text_in_a_body_keeps_its_blank_lines(self):
+        assert read_run_body("a = '''x\n  \n  y'''", {}) == {"a": "x\n  \n  y"}
+
     def test_an_empty_body_gives_nothing(self):
         assert read_run_body("  \n# only a comment\n", {}) == {}
 

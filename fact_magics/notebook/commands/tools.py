@@ -99,11 +99,11 @@ def remove(arguments: Arguments, desk: Desk) -> Answer:
         versions = desk.ask(lambda core: core.versions(name))
         raise CellError(
             f"This would remove {plural(len(versions), 'version')} of {name}.",
-            hint="Add --yes to remove them. The history stays.",
+            hint="Add --yes to confirm. The history stays.",
         )
     removed = desk.ask(lambda core: core.remove_tool(name))
     facts = [
         ("Removed", f"{plural(removed, 'version')} of {name}"),
-        ("Kept", "the history; notebooks that have loaded the tool can run it until they are closed"),
+        ("Kept", "the history; other notebooks that have loaded the tool can run it until they are closed"),
     ]
     return Answer(page(name, facts), {"removed": name, "versions": removed})

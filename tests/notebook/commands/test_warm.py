@@ -54,6 +54,16 @@ def test_the_lines_of_a_file_are_run_and_cached(fact, keep, folder, workshop):
     )
 
 
+def test_a_failed_input_is_one_line_without_traceback_and_signature(fact, keep, notebook):
+    keep()
+    notebook.names["inputs"] = [{"n": 3}, {"n": "x"}]
+    lines = fact("warm half --from inputs").plain.splitlines()
+    assert [line.split("]", 1)[1].strip() for line in sorted(lines) if "inputs[" in line] == [
+        "half raised ValueError: odd",
+        "n: should be a valid integer, got 'x'",
+    ]
+
+
 @pytest.mark.parametrize("kind", ["list", "pandas", "polars"])
 def test_a_variable_gives_the_inputs(fact, keep, notebook, kind):
     keep()
