@@ -18,7 +18,7 @@ from fact_magics.errors import CellError, Interrupted
 from fact_magics.mapping.table import is_table, read_table
 from fact_magics.notebook.commands.desk import Answer, Desk, page
 from fact_magics.text import duration, one_line, plural
-from fact_magics.tool import Status, ToolInput
+from fact_magics.tool import ToolInput
 from fact_magics.values import ValueTypeError, normalise
 
 if TYPE_CHECKING:
@@ -119,10 +119,7 @@ class _Warming:
             kind = ("cached" if output.metadata["cached"] else "ok") if output.success else "failed"
             self.counts[kind] += 1
             if kind == "failed" and len(self.failures) < _FAILURES_SHOWN:
-                known = output.metadata
-                fields = known["details"] if known["status"] == Status.INVALID else ()
-                problem = one_line("\n".join((known["error"], *fields)), 200)
-                self.failures.append((number, (place, problem)))
+                self.failures.append((number, (place, one_line(output.metadata["error"], 200))))
 
     def show(self) -> None:
         """Show the progress on one line, which the next one replaces."""
