@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import glob
 import os
 import tempfile
 import time
@@ -27,8 +28,9 @@ def begun_tools(pid: int | None = None) -> set[Path]:
 
     The file of a tool that was stopped is there until its directory has been removed.
     """
-    scratch = f"fact_magics-{pid or os.getpid()}-*"
-    return {*Path(tempfile.gettempdir()).glob(f"{scratch}/**/begun")}
+    pattern = f"{tempfile.gettempdir()}/fact_magics-{pid or os.getpid()}-*/**/begun"
+    # `Path.glob` fails if a directory is removed meanwhile.
+    return {*map(Path, glob.glob(pattern, recursive=True))}  # noqa: PTH207
 
 
 def tool_has_begun(pid: int | None = None) -> bool:

@@ -49,8 +49,7 @@ def test_the_lines_of_a_file_are_run_and_cached(fact, keep, folder, workshop):
     page = fact("warm half --from inputs.jsonl").plain
     assert "Cached before  3 inputs" in page
     assert page.endswith(
-        "\nLine 5         half raised ValueError: odd"
-        "\nLine 6         n: should be a valid integer, got 'x'"
+        "\nLine 5         half raised ValueError: odd\nLine 6         n: should be a valid integer, got 'x'"
     )
 
 
