@@ -7,6 +7,7 @@ cell's end, its row committed and everything that the tool started gone.
 from __future__ import annotations
 
 import asyncio
+import glob
 import tempfile
 import time
 from pathlib import Path
@@ -29,8 +30,9 @@ def interrupted(running: Kernel, tool: str) -> float:
     """Interrupt a run once its tool works; gives the seconds from then to the end of the cell."""
     request = running.client.execute(f"%%fact_run {tool} --timeout 300\nn = 300")
     scratch = f"fact_magics-{running.manager.provisioner.process.pid}-*/**/begun"
+    pattern = str(Path(tempfile.gettempdir(), scratch))
     end = time.perf_counter() + PATIENCE_SECONDS
-    while not any(Path(tempfile.gettempdir()).glob(scratch)):
+    while not glob.glob(pattern, recursive=True):  # noqa: PTH207 - `Path.glob` fails if a directory is removed
         if time.perf_counter() > end:
             raise SystemExit("The tool did not begin.")
         time.sleep(0.01)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
-from pathlib import Path
 
 import pytest
-from waiting import BEGIN
+from waiting import BEGIN, begun_tools
 
 pytestmark = pytest.mark.kernel
 
@@ -57,7 +55,7 @@ def run_paced(desk, code):
 
     def release(message):
         if message["msg_type"] == "stream" and "first" in message["content"]["text"]:
-            for begun in Path(tempfile.gettempdir()).glob(f"fact_magics-{desk.kernel.pid}-*/**/begun"):
+            for begun in begun_tools(desk.kernel.pid):
                 begun.with_name("released").touch()
 
     return desk.run(code, on_message=release)
