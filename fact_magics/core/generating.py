@@ -18,7 +18,7 @@ from fact_magics.writing.examples import read_body
 from fact_magics.writing.loop import Author, write
 from fact_magics.writing.prompt import request_text
 from fact_magics.writing.proof import Prover
-from fact_magics.writing.refining import merged_examples
+from fact_magics.writing.refining import refuse_two_values
 from fact_magics.writing.variables import with_variables
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def prepared(spec: ToolSpec, settings: Settings, acceptor: Acceptor) -> ToolSpec
             body = read_body(spec.description, spec.name)
         spec = spec.model_copy(update={"description": body.description, "examples": body.examples})
     refuse_keys(spec, mask, "Write another value in its place.")
-    merged_examples((), spec.examples, None)  # refuses two values of one call
+    refuse_two_values(spec.examples, None)
     if spec.variables:
         spec = with_variables(spec, spec.variables)
     masked = {"description": mask(spec.description), "fenced": mask(spec.fenced)}

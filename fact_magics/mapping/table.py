@@ -229,8 +229,6 @@ def _column(name: str, items: Any) -> Any:
             f"The values for {name} are a table, of type {kind}.",
             hint=f"Give one of its columns, or map the {kind} itself.",
         )
-    if isinstance(items, Sequence) and not isinstance(items, list | tuple | range):
-        return list(items)  # such as a deque, which has no slices
     if hasattr(items, "__len__"):
         return items if hasattr(items, "iloc") or _has_slices(items) else list(items)
     return Pulled(iter(items))
@@ -239,7 +237,7 @@ def _column(name: str, items: Any) -> Any:
 def _has_slices(items: Any) -> bool:
     try:
         items[:0]
-    except Exception:  # noqa: BLE001 - such as the groups of a DataFrame, whose keys are anything
+    except Exception:  # noqa: BLE001 - such as a deque, or the groups of a DataFrame
         return False
     return True
 

@@ -36,7 +36,7 @@ def first_problem(error: ValidationError) -> str:
 
 
 def problem_of_result(error: ValidationError) -> str:
-    """Return the first problem of a result, which is no field of an input."""
+    """Return the first problem of a tool's result."""
     return _problem(_details(error)[0], "result", skip=0)
 
 

@@ -242,10 +242,8 @@ class Signature:
             name in known and has_rows(parameters[name]) and self._takes_one(name)
             for name in problems.keys() & parameters.keys()
         )
-        hint = (
-            f"{self._hint}. To run it on each row, write {self.name}.map(…)." if can_be_mapped else self._hint
-        )
-        return InvalidInput(first, hint=hint, details=others)
+        mapped = f". To run it on each row, write {self.name}.map(…)." if can_be_mapped else ""
+        return InvalidInput(first, hint=self._hint + mapped, details=others)
 
     def wire(self, validated: Mapping[str, object]) -> Wire:
         """Write validated input as the canonical ``{"args": [...], "kwargs": {...}}``.

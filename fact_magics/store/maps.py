@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fact_magics.store.binding import Rows, execute, fetch, fetch_by_id, insert, values_of
 from fact_magics.store.listing import filters, select
 from fact_magics.store.rows import MapRow
+from fact_magics.store.search import match_expression
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from fact_magics.tool import Status
 
 _CLEARED_AT_ONCE = 2_000
+# Only the tools that have maps are looked up in the index, however many tools there are.
+_OF_TOOLS = """tool_name IN (
+    SELECT toolbox.name FROM (SELECT DISTINCT tool_name FROM maps) AS mapped
+    CROSS JOIN toolbox ON toolbox.name = mapped.tool_name
+    CROSS JOIN tool_search ON tool_search.rowid = toolbox.seq
+    WHERE tool_search MATCH ?
+)"""
 
 
 class Maps:
@@ -47,10 +55,16 @@ class Maps:
         tool_name: str | None = None,
         status: Status | None = None,
         since: str | datetime | timedelta | None = None,
+        search: str | None = None,
         limit: int | None = 20,
     ) -> Rows[MapRow]:
-        """List maps, the latest first, with the filters of `History.runs`."""
+        """List maps, the latest first, with the filters of `History.runs`.
+
+        `search` finds the maps of tools that `Tools.search` finds; the rows of maps are not searched.
+        """
         asked = filters("started_at", session_id, tool_name, status, since)
+        if search is not None:
+            asked[_OF_TOOLS] = match_expression(search) or '""'
         return await self._database.read(
             lambda connection: select(connection, MapRow, "*", "maps", asked, "seq DESC", limit)
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.store.blocks import count_removed
+from fact_magics.store.since import read_since
 from fact_magics.store.totals import text_of
-from fact_magics.text import utc_text
+from fact_magics.text import utc_now
 
 if TYPE_CHECKING:
     import sqlite3
@@ -65,8 +65,6 @@ def remove_runs(connection: sqlite3.Connection, *, after: int, before: str) -> t
 def claim_pruning(connection: sqlite3.Connection) -> bool:
     """Take the right to remove old runs today, in a transaction of the caller."""
     # Read here, because another kernel may have claimed while this one waited for the transaction.
-    now = datetime.now(UTC)
-    day_ago = utc_text(now - timedelta(days=1))
+    asked = {"now": utc_now(), "day_ago": read_since("1d")}
     claim = "UPDATE history_state SET pruned_at = :now WHERE pruned_at < :day_ago OR pruned_at > :now"
-    asked = {"now": utc_text(now), "day_ago": day_ago}
     return connection.execute(claim, asked).rowcount > 0  # a clock may have been ahead

@@ -42,18 +42,11 @@ def merged_examples(
     CellError
         Two of the given examples expect different values of the same call.
     """
+    refuse_two_values(given, signature)
     merged = {_call(example, signature): example for example in earlier}
-    seen: dict[bytes, Example] = {}
     changes = []
     for example in given:
         call = _call(example, signature)
-        if call in seen and not _same(seen[call].expected, example.expected):
-            raise CellError(
-                f"Line {example.line}: {one_line(example.source, _SHOWN)} has another value than in line "
-                f"{seen[call].line}.",
-                hint="Keep one of the two examples.",
-            )
-        seen[call] = example
         before = merged.get(call)
         if before is not None and _same(before.expected, example.expected):
             continue
@@ -62,6 +55,20 @@ def merged_examples(
             changes.append(f"{now}; the earlier example {_gives(before.expected)}")
         merged[call] = example
     return tuple(merged.values()), tuple(changes)
+
+
+def refuse_two_values(examples: Sequence[Example], signature: Signature | None) -> None:
+    """Raise `CellError` if two of the examples expect different values of the same call."""
+    seen: dict[bytes, Example] = {}
+    for example in examples:
+        call = _call(example, signature)
+        if call in seen and not _same(seen[call].expected, example.expected):
+            raise CellError(
+                f"Line {example.line}: {one_line(example.source, _SHOWN)} has another value than in line "
+                f"{seen[call].line}.",
+                hint="Keep one of the two examples.",
+            )
+        seen[call] = example
 
 
 def _call(example: Example, signature: Signature | None) -> bytes:

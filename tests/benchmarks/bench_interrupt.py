@@ -10,7 +10,6 @@ import asyncio
 import glob
 import tempfile
 import time
-from pathlib import Path
 
 from figures import Line, at_most, median, own_home, show
 from kernels import Kernel, kernel
@@ -29,10 +28,9 @@ TOOLS = {
 def interrupted(running: Kernel, tool: str) -> float:
     """Interrupt a run once its tool works; gives the seconds from then to the end of the cell."""
     request = running.client.execute(f"%%fact_run {tool} --timeout 300\nn = 300")
-    scratch = f"fact_magics-{running.manager.provisioner.process.pid}-*/**/begun"
-    pattern = str(Path(tempfile.gettempdir(), scratch))
+    scratch = f"{tempfile.gettempdir()}/fact_magics-{running.manager.provisioner.process.pid}-*/**/begun"
     end = time.perf_counter() + PATIENCE_SECONDS
-    while not glob.glob(pattern, recursive=True):  # noqa: PTH207 - `Path.glob` fails if a directory is removed
+    while not glob.glob(scratch, recursive=True):  # noqa: PTH207 - `Path.glob` fails if a directory is removed
         if time.perf_counter() > end:
             raise SystemExit("The tool did not begin.")
         time.sleep(0.01)

@@ -214,13 +214,18 @@ async def test_a_tool_that_keeps_a_counter_gets_a_process_for_each_row(core, kee
     assert result.notes == ("Each row had a process of its own: it assigns count outside its function.",)
 
 
+async def stop_once(condition, mapping):
+    """Cancel a map as soon as a condition holds."""
+    task = asyncio.create_task(mapping)
+    await until_async(condition)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_a_map_that_was_stopped_goes_on_from_the_cache(core, keep):
     tool = await keep(NAP)
-    stopped = asyncio.create_task(tool.amap(range(40), isolate="row"))
-    await until_async(lambda: core.rows.waiting > 3)
-    stopped.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await stopped
+    await stop_once(lambda: core.rows.waiting > 3, tool.amap(range(40), isolate="row"))
     (line,) = await core.list_maps()
     assert line.status is Status.INTERRUPTED
     assert line.skipped > 0
@@ -233,11 +238,7 @@ async def test_a_map_that_was_stopped_goes_on_from_the_cache(core, keep):
 async def test_answers_that_are_not_cached_are_kept_until_the_map_ends(core, keep):
     source = "import random, time\n\ndef f(n: int) -> float:\n    time.sleep(0.02)\n    return n + random.random()\n"
     tool = await keep(source, varies=True)
-    stopped = asyncio.create_task(tool.amap(range(30)))
-    await until_async(lambda: core.rows.waiting > 3)
-    stopped.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await stopped
+    await stop_once(lambda: core.rows.waiting > 3, tool.amap(range(30)))
     result = await tool.amap(range(30))
     assert result.counts["cached"] > 0
     assert sum(result.counts.values()) == 30
@@ -249,11 +250,7 @@ async def test_answers_that_are_not_cached_are_kept_until_the_map_ends(core, kee
 
 async def test_a_map_of_other_rows_leaves_a_stopped_map_as_it_is(core, keep):
     tool = await keep(NAP, proven=False)
-    stopped = asyncio.create_task(tool.amap(range(30)))
-    await until_async(lambda: core.rows.waiting > 3)
-    stopped.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await stopped
+    await stop_once(lambda: core.rows.waiting > 3, tool.amap(range(30)))
     other = await tool.amap(range(100, 130))
     assert {run.position for run in await rows_of(core, other)} == {*range(30)}
     assert len(await rows_of(core, other)) == 30
@@ -285,11 +282,7 @@ async def test_a_generator_that_waits_holds_nothing_up_after_a_stop(core, keep):
         go_on.wait(20)
         ended.set()
 
-    stopped = asyncio.create_task(tool.amap(rows()))
-    await until_async(begun.is_set)
-    stopped.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await stopped
+    await stop_once(begun.is_set, tool.amap(rows()))
     assert await tool.acall(2) == 2
     assert not ended.is_set()
     go_on.set()

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _ROWS_LISTED = 20
 _MAP_ROWS = 200
-_TOOLS_SEARCHED = 100
 _HEAD = ("Id", "When", "Status", "Tool", "Input → output", "Took", "Cost")
 _RUNS_COUNTED = 50
 _RUNS_COMPARED = 200
@@ -220,9 +219,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
             "limit": None if limit is None else limit + 1,
         }
         runs = await core.list_runs(**chosen, parent_id="")
-        words = chosen.pop("search")
-        maps = await (_maps_of_tools(core, words, chosen) if words else core.list_maps(**chosen))
-        generations = await core.list_generations(**chosen, search=words)
+        generations, maps = await core.list_generations(**chosen), await core.list_maps(**chosen)
         is_empty = not (runs or generations or maps)
         return runs, generations, maps, await unknown_tool(core, arguments.get("tool")) if is_empty else ""
 
@@ -269,28 +266,15 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     return Answer(table.record(), data)
 
 
-async def _maps_of_tools(core: FactCore, words: str, chosen: dict[str, Any]) -> Rows[MapRow]:
-    """Find the maps of the tools that match `words`; the rows of maps are not searched."""
-    wanted = chosen["tool_name"]
-    names = [tool.metadata.name for tool in await core.list_tools(words, _TOOLS_SEARCHED)]
-    found = [
-        row
-        for name in names
-        if wanted in (None, name)
-        for row in await core.list_maps(**{**chosen, "tool_name": name})
-    ]
-    return Rows(sorted(found, key=lambda row: row.started_at, reverse=True)[: chosen["limit"]])
-
-
 async def unknown_tool(core: FactCore, name: str | None) -> str:
-    """Say that there is no tool of this name, and which one may be meant; empty if there is one."""
-    names = [] if name is None else await core.tool_names()
-    if name is None or name in names:
+    """Return a line that says that no tool has this name, with a hint; empty if a tool has it."""
+    if name is None or name in (names := await core.tool_names()):
         return ""
     bare = name.partition("@")[0]
-    hint = did_you_mean(name, names) or "%fact tools lists the tools."
     if bare in names:
         hint = f"Write --tool {bare}, without a version."
+    else:
+        hint = did_you_mean(name, names) or "%fact tools lists the tools."
     return f"There is no tool named {name!r}. {hint}"
 
 
