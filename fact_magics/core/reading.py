@@ -149,10 +149,12 @@ class Reading:
 
     async def list_maps(self, **chosen: Any) -> Rows[MapRow]:
         """List maps, the latest first; `store.maps.listed` describes the filters."""
+        await self._flush_for_reading()
         return await self._store.maps.listed(**chosen)
 
     async def find_map(self, map_id: str) -> MapRow | None:
         """Find a map by id or an unambiguous beginning of the id."""
+        await self._flush_for_reading()
         return await self._store.maps.find(map_id)
 
     async def find_session(self, session_id: str) -> SessionRow | None:

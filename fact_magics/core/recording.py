@@ -20,6 +20,7 @@ from fact_magics.store import (
     CacheEntry,
     ExecutionRow,
     GenerationRow,
+    MapRow,
     MapRows,
     Store,
     new_id,
@@ -74,6 +75,7 @@ class Recorder:
         self._pending: deque[ExecutionRow | GenerationRow | _Build] = deque()
         self._entries: deque[CacheEntry] = deque()
         self._of_map: deque[MapRows] = deque()
+        self._maps: dict[str, MapRow] = {}  # by their ids
         self._ids: list[str] = []
         self._dropped = 0
         self._told = 0  # how many waiting rows the user knows about
@@ -89,9 +91,13 @@ class Recorder:
         If another program has locked the database, the first commit waits for it, and the later ones hardly
         wait until one succeeds. A caller that is cancelled ends the wait.
         """
+        await self._committed(self.begin_flush())
+
+    def begin_flush(self) -> tuple[asyncio.Task[None], LockWait]:
+        """Begin what `flush` does, on the core's loop; return the commit, and its wait for locks."""
         commit = self._next_commit()
         self._due.set()
-        await self._committed(commit)
+        return commit
 
     async def flush_soon(self) -> None:
         """Commit the waiting rows as `flush` does, but wait a moment for rows of other runs."""
@@ -179,16 +185,20 @@ class Recorder:
     @contextmanager
     def _taken(
         self,
-    ) -> Iterator[tuple[list[ExecutionRow], list[GenerationRow], list[CacheEntry], list[MapRows]]]:
+    ) -> Iterator[
+        tuple[list[ExecutionRow], list[GenerationRow], list[CacheEntry], list[MapRows], list[MapRow]]
+    ]:
+        maps, self._maps = self._maps, {}
         entries, waiting, of_map = _all_of(self._entries), _all_of(self._pending), _all_of(self._of_map)
         rows = [row if isinstance(row, ExecutionRow | GenerationRow) else row() for row in waiting]
         runs = [row for row in rows if isinstance(row, ExecutionRow)]
         attempts = [row for row in rows if isinstance(row, GenerationRow)]
         try:
-            yield runs, attempts, entries, of_map
+            yield runs, attempts, entries, of_map, [*maps.values()]
             self._told = 0
             self._is_unwritable = False
         except (Exception, asyncio.CancelledError) as error:
+            self._maps = maps | self._maps
             # The store may complete a cancelled commit nevertheless; rows that it has already are kept once.
             for many in of_map:
                 rows += many.rows()
@@ -276,6 +286,10 @@ class Recorder:
     def add_of_map(self, rows: MapRows) -> None:
         """Record rows of a map, and store their answers with the next commit."""
         self._of_map.append(rows)
+
+    def note_map(self, row: MapRow) -> None:
+        """Replace what is stored about a map with the next commit, which has all rows added so far."""
+        self._maps[row.id] = row
 
     def add_entry(self, entry: CacheEntry) -> None:
         """Store an answer with the next commit."""

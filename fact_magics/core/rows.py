@@ -272,10 +272,18 @@ class RowRunner:
     def _finished(self, planned: Plan, outcome: Outcome) -> Result:
         return finished_output(planned, outcome, self._files.protected)
 
+    def note_map(self, row: MapRow) -> None:
+        """Store what is known about a map with the next commit of rows."""
+        self._recorder.note_map(row)
+
     @property
     def waiting(self) -> int:
         """How many rows wait to be committed."""
         return self._recorder.waiting
+
+    def save_soon(self) -> None:
+        """Begin to commit the rows so far; if that fails, they wait for the next commit."""
+        self._recorder.begin_flush()
 
     async def save(self) -> str:
         """Commit the rows so far; return a warning if that fails, and keep them waiting."""

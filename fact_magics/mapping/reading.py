@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from asyncio import Queue, Semaphore
 from contextlib import aclosing, suppress
 from functools import partial
 from queue import SimpleQueue
@@ -67,32 +67,35 @@ class Reader:
         FactError
             The table can't be read. The ledger has the rows before that.
         """
-        position, unread = 0, None
-        coming: deque[_Part] = deque()
+        coming: Queue[_Part | None] = Queue()
+        room = Semaphore(_MOST_COMING)
+        planning = asyncio.create_task(self._plan_all(coming, room))
+        planning.add_done_callback(lambda _: coming.put_nowait(None))
         try:
-            try:
-                async with aclosing(self._parts()) as parts:
-                    async for part in parts:
-                        self._ledger.extend_to(position + len(part))
-                        planned = await self._planned(position, part)
-                        position += len(part)
-                        coming.append(self._looked_up(planned))
-                        # A search waits for the commit before it, so further parts are planned meanwhile.
-                        while coming and (len(coming) > _MOST_COMING or coming[0].known.done()):
-                            await self._admit(coming.popleft())
-                            await on_part()
-                        if self._ledger.refused is not None:
-                            break
-            except FactError as error:
-                unread = error
-            while coming:
-                await self._admit(coming.popleft())
+            while (part := await coming.get()) is not None:
+                await self._admit(part)
+                room.release()
                 await on_part()
+            await planning
         finally:
-            for each in coming:
-                each.known.cancel()
-        if unread is not None:
-            raise unread
+            planning.cancel()
+            await asyncio.gather(planning, return_exceptions=True)
+            while not coming.empty():
+                if (part := coming.get_nowait()) is not None:
+                    part.known.cancel()
+
+    async def _plan_all(self, coming: Queue[_Part | None], room: Semaphore) -> None:
+        """Plan all rows, a part at a time; a search waits for the commit before it, and planning does not."""
+        position = 0
+        async with aclosing(self._parts()) as parts:
+            async for part in parts:
+                self._ledger.extend_to(position + len(part))
+                planned = await self._planned(position, part)
+                position += len(part)
+                await room.acquire()
+                coming.put_nowait(self._looked_up(planned))
+                if self._ledger.refused is not None:
+                    break
 
     async def _parts(self) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Yield parts of the rows; a user's iterator runs on a thread, not on the core's loop."""

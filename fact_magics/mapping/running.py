@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from fact_magics.mapping.table import Table
 
 _MOST_UNSAVED = 16_000
-_SAVED_AT_ONCE = 2_000
+_SAVED_AT_ONCE = 8_000
 _SAVE_SECONDS = 0.3
+_MOST_AWAITED = 2_000  # rows that are committed before the map returns; more are committed meanwhile
 _TELL_SECONDS = 0.1
 
 
@@ -188,8 +189,6 @@ class RowMap:
 
     async def _end(self, status: Status, error: str) -> None:
         counts = self._ledger.summed
-        if warning := await self._rows.save():
-            self._note(f"Some rows are not recorded yet: {warning}")
         is_whole = self._workers.is_read and self._unread is None
         ended = replace(
             self.row.counted(counts),
@@ -199,9 +198,13 @@ class RowMap:
             duration_ms=(time.perf_counter() - self._began) * 1000,
             ended_at=utc_now(),
         )
-        with suppress(FactError):
-            await self._rows.maps.put(ended)
-            if not self._keeps_answers and status is Status.OK and not counts["failed"]:
+        self._rows.note_map(ended)
+        if status is Status.OK and self._keeps_answers and self._rows.waiting > _MOST_AWAITED:
+            self._rows.save_soon()
+        else:
+            await self._save()
+        if status is Status.OK and not self._keeps_answers and not counts["failed"]:
+            with suppress(FactError):
                 await self._rows.maps.forget_answers(ended)
         self.row = ended
         self._tell()
@@ -225,10 +228,12 @@ class RowMap:
                 async with asyncio.timeout(_SAVE_SECONDS):
                     await self._enough.wait()
             self._enough.clear()
-            counts = self._ledger.summed | {"skipped": 0}  # rows that end meanwhile are not saved yet
-            if warning := await self._rows.save():
-                self._note(f"Some rows are not recorded yet: {warning}")
-            elif self._workers.bulk is not None:
+            self._rows.note_map(self.row.counted(self._ledger.summed | {"skipped": 0}))
+            if await self._save() and self._workers.bulk is not None:
                 self._workers.bulk.note_saved()
-            with suppress(FactError):
-                await self._rows.maps.put(self.row.counted(counts))
+
+    async def _save(self) -> bool:
+        """Commit the rows so far; return whether that went well."""
+        if warning := await self._rows.save():
+            self._note(f"Some rows are not recorded yet: {warning}")
+        return not warning

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,24 +16,38 @@ from fact_magics.values import ValueTypeError, brief, normalise
 if TYPE_CHECKING:
     from fact_magics.signature import Signature
 
+PART_SECONDS = 0.1
+"""How long rows of a slow iterator are collected before they are planned."""
+
 _NAMES_SHOWN = 8
 
 
 class Pulled:
-    """Reads an iterator in parts; if it raises an error, the items before the error are returned first."""
+    """Reads an iterator in parts; if it raises an error, the items before the error are returned first.
+
+    Attributes
+    ----------
+    is_ended : bool
+        Whether the iterator has no more items.
+    """
 
     def __init__(self, items: Iterator[Any]) -> None:
         self._items = items
         self._error: Exception | None = None
+        self.is_ended = False
 
-    def take(self, size: int) -> list[Any]:
-        """Return the next items, fewer at the end."""
+    def take(self, size: int, seconds: float = math.inf) -> list[Any]:
+        """Return the next items: fewer at the end, or if they have taken so many seconds."""
         if self._error is not None:
             raise self._error
         taken: list[Any] = []
+        late_at = time.monotonic() + seconds
         try:
             for item in islice(self._items, size):
-                taken.append(item)  # noqa: PERF402 - an error must not lose the items before it
+                taken.append(item)
+                if time.monotonic() >= late_at:
+                    return taken
+            self.is_ended = len(taken) < size
         except Exception as error:
             if not taken:
                 raise
@@ -102,13 +118,22 @@ class Table:
         return shown
 
     def parts(self, size: int) -> Iterator[list[dict[str, Any]]]:
-        """Yield the parameters of the rows, at most `size` rows at a time."""
+        """Yield the parameters of the rows, at most `size` rows at a time, and fewer of a slow iterator."""
         if self.records is not None:
             yield from self._parts_of_records(size)
             return
         start = 0
+        # The first of the iterators tells how many rows there are for now.
+        paced = next((name for name, column in self.columns.items() if isinstance(column, Pulled)), None)
         while True:
-            columns = {name: _taken(column, start, size) for name, column in self.columns.items()}
+            columns: dict[str, list[Any]] = {name: [] for name in self.columns}
+            most = size
+            if paced is not None:
+                columns[paced] = self.columns[paced].take(size, PART_SECONDS)
+                most = size if self.columns[paced].is_ended else len(columns[paced])
+            columns |= {
+                name: _taken(column, start, most) for name, column in self.columns.items() if name != paced
+            }
             lengths = {name: len(items) for name, items in columns.items()}
             count = min(lengths.values(), default=0)
             if any(length != count for length in lengths.values()):
@@ -124,7 +149,7 @@ class Table:
         rows = Pulled(iter(self.records))
         start, dropped = 0, set(self.left_out)
         known = self.known
-        while part := rows.take(size):
+        while part := rows.take(size, PART_SECONDS):
             read = []
             for number, row in enumerate(part, start):
                 if not isinstance(row, Mapping) and number == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.mapping.batching import BatchSize, Sample, chunk_of, end_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fact_magics.sandbox.batch import RowAnswer
 
 _MOST_WAITING = 16_000  # planned rows that wait for a process
+_PATIENCE_SECONDS = 0.2  # how long a few rows wait for others before they run alone
 # Planning more rows would delay the sample, for which all processes wait.
 _MOST_BEFORE_SAMPLE = 4_000
 
@@ -117,15 +119,19 @@ class Workers:
         queue = self._ledger.queue
         while True:
             async with self._changed:
-                await self._changed.wait_for(
-                    lambda: self.is_read or len(queue) >= Sample.WORTH or (queue and self._is_full)
-                )
+                await self._changed.wait_for(lambda: self.is_read or queue)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_PATIENCE_SECONDS):
+                        await self._changed.wait_for(
+                            lambda: self.is_read or len(queue) >= Sample.WORTH or self._is_full
+                        )
             if len(queue) >= Sample.WORTH:
                 break
             if self.is_read:
                 self._alone = True
                 return
-            await self._run_alone([queue.popleft()])  # most rows are equal, and wait for this one
+            # The rows come slowly, or most of them are equal and wait for this one.
+            await self._run_alone([queue.popleft()])
             await self.tell()
         rows = [queue.popleft() for _ in range(Sample.ROWS)]
         size = self._executor.rows_alone

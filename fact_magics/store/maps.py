@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fact_magics.store.binding import Rows, execute, fetch, fetch_by_id, insert, values_of
@@ -26,6 +27,13 @@ _OF_TOOLS = """tool_name IN (
 )"""
 
 
+def put_map(connection: sqlite3.Connection, row: MapRow) -> None:
+    """Add a map, or replace what is stored about it, in a transaction of the caller."""
+    values = values_of(row)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in values if name != "id")
+    insert(connection, "maps", values, f"ON CONFLICT (id) DO UPDATE SET {changes}")
+
+
 class Maps:
     """The maps of a database."""
 
@@ -34,11 +42,7 @@ class Maps:
 
     async def put(self, row: MapRow) -> None:
         """Add a map, or replace what is stored about it."""
-        changes = ", ".join(f"{name} = excluded.{name}" for name in values_of(row) if name != "id")
-        conflict = f"ON CONFLICT (id) DO UPDATE SET {changes}"
-        await self._database.write(
-            lambda connection: insert(connection, "maps", values_of(row), conflict).rowcount
-        )
+        await self._database.write(partial(put_map, row=row))
 
     async def unfinished(self, content_key: str) -> MapRow | None:
         """Find the latest map of the same content, unless all of its rows went well."""

@@ -8,7 +8,7 @@ from fact_magics.store.cache import DEFAULT_MAX_BYTES, Cache
 from fact_magics.store.database import Database
 from fact_magics.store.history import History, add_generations, add_runs
 from fact_magics.store.map_rows import MapRows
-from fact_magics.store.maps import Maps
+from fact_magics.store.maps import Maps, put_map
 from fact_magics.store.probes import Probes
 from fact_magics.store.sessions import Sessions
 from fact_magics.store.tools import Tools
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from fact_magics.store.locks import LockWait
-    from fact_magics.store.rows import CacheEntry, ExecutionRow, GenerationRow
+    from fact_magics.store.rows import CacheEntry, ExecutionRow, GenerationRow, MapRow
 
 
 class Store:
@@ -87,17 +87,17 @@ class Store:
         generations: Sequence[GenerationRow] = (),
         cache_entries: Sequence[CacheEntry] = (),
         of_map: Sequence[MapRows] = (),
+        maps: Sequence[MapRow] = (),
         *,
         wait: LockWait | None = None,
     ) -> None:
         """Store rows in one transaction: either all of them are stored or none.
 
-        `of_map` are further rows, whose answers are kept in the cache.
-
-        `wait` is the wait for another program's lock; when it ends, `StoreLocked` is raised.
+        `of_map` are further rows, whose answers are kept in the cache; `maps` replace what is stored about
+        these maps. `wait` is the wait for another program's lock; when it ends, `StoreLocked` is raised.
         """
-        if executions or generations or cache_entries or of_map:
-            work = self._keeping(executions, generations, cache_entries, of_map)
+        if executions or generations or cache_entries or of_map or maps:
+            work = self._keeping(executions, generations, cache_entries, of_map, maps)
             self.cache.note_evicted(await self._database.write(work, wait=wait))
 
     def commit_blocking(
@@ -106,12 +106,13 @@ class Store:
         generations: Sequence[GenerationRow] = (),
         cache_entries: Sequence[CacheEntry] = (),
         of_map: Sequence[MapRows] = (),
+        maps: Sequence[MapRow] = (),
         *,
         wait: LockWait | None = None,
     ) -> None:
         """Store rows as `commit` does, but block the calling thread, which must not run an event loop."""
-        if executions or generations or cache_entries or of_map:
-            work = self._keeping(executions, generations, cache_entries, of_map)
+        if executions or generations or cache_entries or of_map or maps:
+            work = self._keeping(executions, generations, cache_entries, of_map, maps)
             self.cache.note_evicted(self._database.write_blocking(work, wait=wait))
 
     def lock_wait(self, seconds: float | None = None) -> LockWait:
@@ -136,6 +137,7 @@ class Store:
         generations: Sequence[GenerationRow],
         cache_entries: Sequence[CacheEntry],
         of_map: Sequence[MapRows],
+        maps: Sequence[MapRow],
     ) -> Callable[[sqlite3.Connection], int]:
         apart = [many for many in of_map if not self._is_plain(many)]
         for many in apart:
@@ -156,6 +158,8 @@ class Store:
         def work(connection: sqlite3.Connection) -> int:
             add_generations(connection, generations)
             add_runs(connection, rows, together)
+            for row in maps:
+                put_map(connection, row)
             return keep_answers(connection)
 
         return work

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from contextlib import closing
 from dataclasses import asdict
 from datetime import date
@@ -21,10 +22,11 @@ from waiting import until_async
 
 import fact_magics
 from fact_magics.errors import FactError, InvalidInput, ToolFailed
+from fact_magics.mapping.calls import planned
 from fact_magics.mapping.executor import LocalPool
 from fact_magics.mapping.options import MapOptions
 from fact_magics.mapping.running import RowMap
-from fact_magics.mapping.table import read_table
+from fact_magics.mapping.table import PART_SECONDS, read_table
 from fact_magics.tool import Status
 
 pytestmark = pytest.mark.slow
@@ -299,6 +301,59 @@ async def test_a_generator_is_read_in_parts(core, keep):
     with pytest.raises(InvalidInput, match="LookupError: the source is gone") as raised:
         await tool.amap(rows())
     assert raised.value.result.values == [*range(1200)]
+
+
+async def test_the_rows_of_a_slow_generator_run_as_they_come(core, keep):
+    tool = await keep(PLUS)
+    go_on = threading.Event()
+
+    def rows():
+        for number in range(3):
+            yield number
+            time.sleep(PART_SECONDS)
+        go_on.wait(20)
+        yield from range(3, 40)
+
+    mapping = planned(tool, core.rows, [rows()], {})
+    running = asyncio.create_task(mapping.run())
+    await until_async(lambda: mapping.result().counts["ok"] == 3)
+    assert list(mapping.result()) == [0, 1, 2]
+    assert not running.done()
+    go_on.set()
+    assert list(await running) == [*range(40)]
+
+
+async def test_a_map_of_many_rows_is_stored_whole_after_it_has_returned(core, keep):
+    tool = await keep(PLUS)
+    result = await tool.amap(range(6_000))
+    [shown] = await core.list_maps()
+    stored = await rows_of(core, result)
+    assert (shown.id, shown.ok, shown.status, shown.total) == (result.map_id, 6_000, Status.OK, 6_000)
+    assert shown.ended_at is not None
+    assert {run.position for run in stored} == {*range(6_000)}
+    assert (await tool.amap(range(6_000))).counts == {"ok": 0, "cached": 6_000, "failed": 0, "skipped": 0}
+
+
+async def test_a_map_of_many_rows_returns_while_another_program_locks_the_database(core, keep, monkeypatch):
+    monkeypatch.setattr("fact_magics.mapping.running._SAVE_SECONDS", 60)
+    tool = await keep(PLUS)
+    await tool.amap(range(100))
+    opened = sqlite3.connect(core._store.path, isolation_level=None, check_same_thread=False)
+    with closing(opened) as other:
+
+        def rows():
+            yield from range(100, 5_100)
+            other.execute("BEGIN IMMEDIATE")
+
+        result = await tool.amap(rows())
+        assert result.values == [*range(100, 5_100)]
+        stored = "SELECT ok, ended_at FROM maps WHERE id = ?"
+        assert other.execute(stored, (result.map_id,)).fetchall() == [(0, None)]
+        other.execute("ROLLBACK")
+    await core.flush()
+    ended = await core.find_map(result.map_id)
+    assert (ended.ok, ended.status) == (5_000, Status.OK)
+    assert len(await rows_of(core, result)) == 5_000
 
 
 async def test_a_map_can_be_called_from_another_thread(core, keep):

@@ -107,6 +107,18 @@ def test_if_nothing_varies_the_hint_names_what_could(value):
         read_columns(SIGNATURE, {"n": 1, "text": value})
 
 
+def test_a_slow_iterator_decides_how_many_rows_a_part_has(monkeypatch):
+    monkeypatch.setattr("fact_magics.mapping.table.PART_SECONDS", 0.0)
+    table = read_columns(SIGNATURE, {"n": each([1, 2, 3]), "text": each(iter("abc"))})
+    assert [len(part) for part in table.parts(2)] == [1, 1, 1]
+    table = read_columns(SIGNATURE, {"n": each(iter([1, 2, 3, 4])), "text": each(iter("abc"))})
+    with pytest.raises(InvalidInput, match="The column 'text' ends after 3 rows, but 'n' has 4"):
+        rows(table)
+    table = read_columns(SIGNATURE, {"n": each(iter([1, 2])), "text": each(iter("abc"))})
+    with pytest.raises(InvalidInput, match="The column 'n' ends after 2 rows, but 'text' has 3"):
+        rows(table)
+
+
 def test_lengths_that_only_iterators_know_are_compared_as_they_end():
     columns = {"text": each(iter("abc")), "n": each(iter(range(9)))}
     with pytest.raises(InvalidInput, match="The column 'text' ends after 3 rows, but 'n' has 4"):
