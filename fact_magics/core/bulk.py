@@ -103,11 +103,14 @@ class BulkRows:
         """Find the answers of rows in memory, and among those of this map that may not be stored yet."""
         if not plans or plans[0].fresh:
             return [None] * len(plans)
-        found = self._answers.recall_many(plans)
+        keys = [planned.key for planned in plans]
+        found = self._answers.recall_many(keys)
         for unsaved in self._unsaved:
-            for place, planned in enumerate(plans) if unsaved else ():
-                if planned.key in unsaved and found[place] is None:
-                    found[place] = self._entry(planned.key, *unsaved[planned.key])
+            if unsaved.keys().isdisjoint(keys):
+                continue
+            for place, key in enumerate(keys):
+                if key in unsaved and found[place] is None:
+                    found[place] = self._entry(key, *unsaved[key])
         return found
 
     def _entry(self, key: str, wire: bytes, took_ms: float) -> CacheEntry:

@@ -146,9 +146,9 @@ class AnswerCache:
         entry = self._memory.get(planned.key)
         return self._in_time(planned, entry) if entry is not None and may_serve(planned, entry) else None
 
-    def recall_many(self, plans: Sequence[Plan]) -> list[CacheEntry | None]:
+    def recall_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:
         """Find answers in memory as `recall` does, for runs of one proven tool whose answers never end."""
-        return self._memory.get_many([planned.key for planned in plans])
+        return self._memory.get_many(keys)
 
     def _in_time(self, planned: Plan, entry: CacheEntry) -> CacheEntry | None:
         """Return an answer unless it has ended; if it ends soon, ask for the next one."""

@@ -25,7 +25,7 @@ from fact_magics.tool import Status
 from fact_magics.values import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from fact_magics.core.cache import AnswerCache
     from fact_magics.core.files import InputFiles
@@ -161,7 +161,7 @@ class RowRunner:
             The entries, by the places of their rows in `plans`.
         """
         found: dict[int, CacheEntry] = {}
-        asked: dict[str, list[int]] = {}
+        asked: list[int] = []
         kept: dict[str, int] = {}
         recalled = [*map(self._answers.recall, plans)] if bulk is None else bulk.recall(plans)
         for place, (planned, entry) in enumerate(zip(plans, recalled, strict=True)):
@@ -169,21 +169,23 @@ class RowRunner:
                 found[place] = entry
                 continue
             if planned.key and not planned.fresh:
-                asked.setdefault(planned.key, []).append(place)
+                asked.append(place)
             if planned.keep_as:
                 kept[planned.keep_as] = place
         if asked and self._answers.is_shared:
-            for places in asked.values():
+            for places in _by_key(plans, asked).values():
                 entry = await self._answers.get(plans[places[0]])
                 found |= dict.fromkeys(places, entry) if entry is not None else {}
-            asked = {}
+            asked = []
         if asked or kept:
+            keys = dict.fromkeys(plans[place].key for place in asked)
             try:
-                stored = await self._store.cache.get_many([*asked, *kept])
+                stored = await self._store.cache.get_many([*keys, *kept])
             except StoreError:  # committing the rows then fails too, and the map says so
                 return found
+            wanted = _by_key(plans, asked) if stored else {}
             for key, entry in stored.items():
-                places = asked.get(key) or [kept[key]]
+                places = wanted.get(key) or [kept[key]]
                 planned = plans[places[0]]
                 checked = checked_entry(planned.tool, entry)
                 if checked is not None and (key in kept or may_serve(planned, checked)):
@@ -292,6 +294,14 @@ class RowRunner:
         except StoreError as error:
             return error.line
         return ""
+
+
+def _by_key(plans: Sequence[Plan], places: Iterable[int]) -> dict[str, list[int]]:
+    """Group the places of plans by the keys of their runs."""
+    groups: dict[str, list[int]] = {}
+    for place in places:
+        groups.setdefault(plans[place].key, []).append(place)
+    return groups
 
 
 def _answered(result: Result, outcome: Outcome) -> Answered:

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from fact_magics.store.rows import CacheEntry
 
@@ -62,9 +62,12 @@ class MemoryCache:
                 self._hits += 1
             return entry
 
-    def get_many(self, keys: Iterable[str]) -> list[CacheEntry | None]:
+    def get_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:
         """Find entries as `get` does."""
         with self._lock:
+            if self._entries.keys().isdisjoint(keys):
+                self._misses += len(keys)
+                return [None] * len(keys)
             found = [*map(self._entries.get, keys)]
             for entry in found:
                 if entry is not None:
