@@ -186,15 +186,19 @@ def usd(amount: float | Decimal) -> str:
 
 
 def duration(milliseconds: float) -> str:
-    """Write a duration: ``0.4 ms``, ``12 ms``, ``3.2 s``, ``4 min 10 s``."""
-    if milliseconds < 10:
+    """Write a duration: ``0 ms``, ``8 µs``, ``0.4 ms``, ``12 ms``, ``3.2 s``, ``4 min 10 s``."""
+    if milliseconds <= 0:
+        return "0 ms"
+    if milliseconds < 0.0995:
+        return f"{max(1, round(milliseconds * 1_000))} µs"
+    if milliseconds < 9.95:
         return f"{milliseconds:.1f} ms"
-    if milliseconds < 1_000:
+    if milliseconds < 999.5:
         return f"{milliseconds:.0f} ms"
     seconds = milliseconds / 1_000
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{round(seconds) // 60} min {round(seconds) % 60} s"
 
 
 def ago(seconds: float) -> str:

@@ -12,7 +12,7 @@ from fact_magics.errors import (
     ToolFailed,
     did_you_mean,
 )
-from fact_magics.text import clipped, distance, wrapped
+from fact_magics.text import clipped, distance, duration, wrapped
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,27 @@ def test_a_word_that_nobody_can_read_is_cut():
     error = FactError(f"There is no {'a' * 70_000}.", hint=f"Run: %fact trust {path}")
     assert len(error.line) < 1_100
     assert error.line.endswith(path)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "told"),
+    [
+        (0, "0 ms"),
+        (0.0002, "1 µs"),
+        (0.0084, "8 µs"),
+        (0.099, "99 µs"),
+        (0.0996, "0.1 ms"),
+        (9.94, "9.9 ms"),
+        (9.96, "10 ms"),
+        (999.7, "1.0 s"),
+        (59_949, "59.9 s"),
+        (59_960, "1 min 0 s"),
+        (250_400, "4 min 10 s"),
+        (3_599_600, "60 min 0 s"),
+    ],
+)
+def test_a_duration_has_a_unit_that_fits(milliseconds, told):
+    assert duration(milliseconds) == told
 
 
 class TestLines:
