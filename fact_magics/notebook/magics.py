@@ -213,7 +213,13 @@ class FactMagics(Magics):
         # Runs that the cache answered are recorded only in memory until here, which keeps them fast.
         self._presenter.end_cell()
         core = self.session.opened
-        if core is not None and (warning := core.flush_blocking()):
+        if core is None:
+            return
+        try:
+            warning = core.flush_blocking()
+        except KeyboardInterrupt:  # IPython would show it as an error of this callback
+            warning = "KeyboardInterrupt: this cell had ended, and its rows are stored."
+        if warning:
             sys.stderr.write(warning + "\n")
 
     # IPython calls one of these magics, or awaits `cell`. For `?` it calls a magic's `getdoc`.

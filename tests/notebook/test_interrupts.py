@@ -69,6 +69,30 @@ def test_an_interrupted_run_ends_is_recorded_and_leaves_no_process(modelled, ser
     assert "0" in modelled.run("%%fact_run wait --fresh\nn = 0").plain
 
 
+SLOW_COMMIT = """
+import os, signal, time
+from fact_magics.store import store
+
+def slowly(*rows, add_runs=store.add_runs):
+    store.add_runs = add_runs
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.5)
+    add_runs(*rows)
+
+store.add_runs = slowly
+"""
+
+
+def test_an_interrupt_while_the_rows_of_an_ended_cell_are_committed_is_told_in_one_line(modelled, server):
+    server.writes(TOOLS["sleeping"])
+    modelled.run("%%fact_generate wait\nWait.\n\n>>> wait(0)\n0\n")
+    assert modelled.run(SLOW_COMMIT).status == "ok"
+    cell = modelled.run("wait(0)")
+    assert (cell.status, cell.stdout) == ("ok", "")
+    assert cell.stderr == "KeyboardInterrupt: this cell had ended, and its rows are stored.\n"
+    assert rows(modelled, "--tool wait -n 1")[0]["cached"]
+
+
 @each_kernel_if_thorough
 def test_an_interrupted_generation_keeps_what_was_written(modelled, server, shout, shout_cell):
     server.writes("# " + "slow " * 2000 + "\n" + shout, pace=50)
