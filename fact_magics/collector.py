@@ -1,4 +1,4 @@
-"""Let steps that make many objects run without Python's garbage collector."""
+"""Let work that makes many objects run without Python's garbage collector, or with fewer of its runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# The collector runs when there are so many more objects than at its last run; by default 700 or 2,000.
+_MANY_OBJECTS = 50_000
 
 
 @contextmanager
@@ -23,3 +26,27 @@ def uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+class SeldomCollected:
+    """Lets the garbage collector run seldom while work of several tasks makes objects that live on.
+
+    It runs after some number of new objects, and looks at each of them. If they live on, it does so in vain,
+    and looks at them again in later runs, together with all objects of the notebook.
+    """
+
+    def __init__(self) -> None:
+        self._tasks = 0
+        self._usual = gc.get_threshold()
+
+    def __enter__(self) -> None:
+        self._tasks += 1
+        if self._tasks == 1:
+            self._usual = objects, *others = gc.get_threshold()
+            if 0 < objects < _MANY_OBJECTS:
+                gc.set_threshold(_MANY_OBJECTS, *others)
+
+    def __exit__(self, *_: object) -> None:
+        self._tasks -= 1
+        if self._tasks == 0:
+            gc.set_threshold(*self._usual)

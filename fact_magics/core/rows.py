@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fact_magics.collector import SeldomCollected
 from fact_magics.core.bulk import BulkRows
 from fact_magics.core.cache import entry_of, may_keep, may_serve
 from fact_magics.core.outputs import (
@@ -102,12 +103,13 @@ class RowRunner:
         self._store = store
         self.maps = store.maps
         self.progress: Callable[[str], Shows] = Progress
+        self._seldom_collected = SeldomCollected()
 
     @contextmanager
     def opened(self, tool: LoadedTool) -> Iterator[None]:
         """Refuse a tool of a session that was closed, and let the end of the session stop this task."""
         self.runner.refuse_if_closed(tool)
-        with self.runner.stopped_by_close():
+        with self.runner.stopped_by_close(), self._seldom_collected:
             yield
 
     def bulk(self, tool: LoadedTool, request: ToolInput, parent_id: str) -> BulkRows | None:

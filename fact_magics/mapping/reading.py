@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fact_magics.mapping.table import Table
     from fact_magics.store import CacheEntry, MapRow
 
+_FIRST_PART = 64  # so that a sample of rows can begin soon
 _PART = 1_000  # rows that are planned and looked up together
 _MOST_COMING = 8  # parts whose answers are searched
 _SLICE = 50  # rows that are planned by themselves before the loop may do other work
@@ -68,14 +69,18 @@ class Reader:
             The table can't be read. The ledger has the rows before that.
         """
         coming: Queue[_Part | None] = Queue()
-        room = Semaphore(_MOST_COMING)
+        room = Semaphore(1)
         planning = asyncio.create_task(self._plan_all(coming, room))
         planning.add_done_callback(lambda _: coming.put_nowait(None))
         try:
+            parts = 0
             while (part := await coming.get()) is not None:
                 await self._admit(part)
                 room.release()
                 await on_part()
+                parts += 1
+                if 1 < parts <= _MOST_COMING:  # planning far ahead would delay the sample
+                    room.release()
             await planning
         finally:
             planning.cancel()
@@ -99,7 +104,7 @@ class Reader:
 
     async def _parts(self) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Yield parts of the rows; a user's iterator runs on a thread, not on the core's loop."""
-        parts = self._table.parts(_PART)
+        parts = self._table.parts(_FIRST_PART, _PART)
         if not self._table.is_lazy:
             for part in parts:
                 yield part

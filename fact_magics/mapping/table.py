@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import InvalidInput, did_you_mean
@@ -117,15 +117,19 @@ class Table:
             shown += [brief(cells[at]) for at in (0, len(items) - 1)] if len(items) else []
         return shown
 
-    def parts(self, size: int) -> Iterator[list[dict[str, Any]]]:
-        """Yield the parameters of the rows, at most `size` rows at a time, and fewer of a slow iterator."""
+    def parts(self, *sizes: int) -> Iterator[list[dict[str, Any]]]:
+        """Yield the parameters of the rows in parts of at most these sizes, and fewer of a slow iterator.
+
+        The last size is that of all further parts.
+        """
+        each_size = chain(sizes, repeat(sizes[-1]))
         if self.records is not None:
-            yield from self._parts_of_records(size)
+            yield from self._parts_of_records(each_size)
             return
         start = 0
         # The first of the iterators tells how many rows there are for now.
         paced = next((name for name, column in self.columns.items() if isinstance(column, Pulled)), None)
-        while True:
+        for size in each_size:
             columns: dict[str, list[Any]] = {name: [] for name in self.columns}
             most = size
             if paced is not None:
@@ -145,11 +149,11 @@ class Table:
             yield [{**self.fixed, **dict(zip(names, items, strict=True))} for items in rows]
             start += count
 
-    def _parts_of_records(self, size: int) -> Iterator[list[dict[str, Any]]]:
+    def _parts_of_records(self, sizes: Iterator[int]) -> Iterator[list[dict[str, Any]]]:
         rows = Pulled(iter(self.records))
         start, dropped = 0, set(self.left_out)
         known = self.known
-        while part := rows.take(size, PART_SECONDS):
+        while part := rows.take(next(sizes), PART_SECONDS):
             read = []
             for number, row in enumerate(part, start):
                 if not isinstance(row, Mapping) and number == 0:

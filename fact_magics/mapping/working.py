@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MOST_WAITING = 16_000  # planned rows that wait for a process
 _PATIENCE_SECONDS = 0.2  # how long a few rows wait for others before they run alone
 # Planning more rows would delay the sample, for which all processes wait.
-_MOST_BEFORE_SAMPLE = 4_000
+_MOST_BEFORE_SAMPLE = 64
 
 
 class Workers:
