@@ -188,7 +188,7 @@ class _Writing:
         most = provider.most_answers(prompt)
         if most is not None and most < count:  # the same answer again would pass for agreement
             if most and provider.name != SHELF:
-                self._say_change(f"only {most} of {count} candidates are recorded")
+                self._say_change(f"only {most} of {count} candidates {'is' if most == 1 else 'are'} recorded")
             count = max(1, most)
         if count > 1:
             return await self._ask_for_several(request, count)
@@ -217,9 +217,10 @@ class _Writing:
             raise
         if (fitting := len(reserved)) < count:
             self._say_change(
-                f"only {fitting} of {count} candidates fit into the budget, so the others were not asked for"
+                f"only {fitting} of {count} candidates {'fits' if fitting == 1 else 'fit'} into the budget, "
+                "so the others were not asked for"
             )
-        last = first.number - 1 + fitting
+        last = first.number - 1 + (self._spec.attempts if fitting == 1 else fitting)
         begun = asyncio.Event()
         turn = asyncio.Semaphore(1 if provider.is_local else count)
         request = request._replace(reserved=reserved, on_begun=begun.set)

@@ -87,7 +87,7 @@ class TestBudgets:
         with pytest.raises(BudgetReached) as refused:
             await core.generate(ask(budget_usd=0.0124))
         assert str(refused.value) == (
-            "The request to claude-sonnet-5-5 could cost $0.163 (1,000 tokens in, at most 16,000 out), but $0.0124 of "
+            "The request to claude-sonnet-5-5 needs at least $0.0125 (1,000 tokens in, 1,000 out), but $0.0124 of "
             "the $0.0124 in --budget is left, so it was not sent. Raise the budget by $0.0001 or more, or name a "
             "cheaper model with --model."
         )

@@ -292,6 +292,16 @@ class TestLimits:
         assert len(rows) == 2
         assert (core.spending.reserved, core.spending.held) == (0, 0)
 
+    async def test_a_single_one_that_fits_is_the_first_of_all_attempts(self, core, server):
+        server.writes(BAD, usage=USAGE)
+        server.writes(GOOD, usage=USAGE)
+        _, heard, _ = await generate(core, ask(budget_usd=0.024, attempts=2))
+        assert (
+            Noticed("only 1 of 3 candidates fits into the budget, so the others were not asked for") in heard
+        )
+        started = [event for event in heard if isinstance(event, AttemptStarted)]
+        assert [(event.number, event.of, event.beside) for event in started] == [(1, 2, 1), (2, 2, 1)]
+
     async def test_where_none_fits_none_is_sent(self, core, server):
         server.writes(GOOD, usage=USAGE)
         with pytest.raises(BudgetReached, match=r"in --budget is left"):
