@@ -109,6 +109,22 @@ class TestBudgets:
         server.writes(GOOD, usage=USAGE)
         await core.generate(ask())
 
+    @pytest.mark.parametrize(
+        ("options", "hint"),
+        [
+            ({"max_tokens": 200}, "Raise --max-tokens, or ask for a smaller tool."),
+            ({"budget_usd": 0.0125}, "Raise the budget, or ask for a smaller tool."),
+            ({}, "Raise --max-tokens, or ask for a smaller tool."),
+        ],
+    )
+    async def test_an_answer_that_its_limit_cut_off_says_which_limit_to_raise(
+        self, core, server, options, hint
+    ):
+        server.writes(GOOD, usage={**USAGE, "output_tokens": 16_000}, stop_reason="max_tokens")
+        with pytest.raises(GenerationFailed) as failed:
+            await core.generate(ask(attempts=1, **options))
+        assert failed.value.hint == hint
+
     async def test_a_request_that_exactly_fits_is_sent(self, core, server):
         server.writes(GOOD, usage={**USAGE, "output_tokens": 1_000})
         await core.generate(ask(budget_usd=0.0125))
