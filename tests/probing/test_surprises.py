@@ -84,7 +84,9 @@ def test_a_fault_is_listed_with_a_call_that_shows_it(surprises_of, source, contr
         ),
     ],
 )
-def test_a_value_that_is_not_allowed_is_told_as_the_end_of_a_sentence_about_the_call(surprises_of, source, what):
+def test_a_value_that_is_not_allowed_is_told_as_the_end_of_a_sentence_about_the_call(
+    surprises_of, source, what
+):
     (found,) = surprises_of(source, ">>> f(3)\n3")
     assert found.what == what
 
