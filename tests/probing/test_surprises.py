@@ -79,8 +79,10 @@ def test_a_fault_is_listed_with_a_call_that_shows_it(surprises_of, source, contr
         ),
         (
             "def f(n: int) -> float:\n    return float(n) if n > 0 else 1j\n",
-            "returned a value that can't be passed on: result: a complex number can't leave the tool; return its "
-            "real and imaginary parts",
+            (
+                "returned a value that can't be passed on: result: a complex number can't leave the tool; return its "
+                "real and imaginary parts"
+            ),
         ),
     ],
 )
