@@ -114,7 +114,8 @@ def trust(path: Path, home: Path) -> bytes:
     try:
         content = read_found(path)
         if content is None:
-            raise FileNotFoundError(errno.ENOENT, "there is no such file")
+            why = "it is not a regular file" if path.exists() else "there is no such file"
+            raise OSError(errno.EINVAL, why)
         digest = _digest(content)
     except OSError as error:
         raise SettingsError(
