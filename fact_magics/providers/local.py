@@ -94,7 +94,8 @@ class LocalServer(NamedTuple):
 async def local_servers(settings: Settings, turns: int = _PROBE_TURNS) -> tuple[LocalServer, ...]:
     """Find the servers that answer within `turns` of 5 ms and have a model; Ollama comes first.
 
-    A server whose address is set has 0.3 seconds. On Linux, a server on this machine is asked only if its process belongs to this user.
+    A server whose address is set has 0.3 seconds. On Linux, a server on this machine is asked only if its
+    process belongs to this user.
 
     Raises
     ------
