@@ -142,6 +142,12 @@ class TestScript:
             ({"reply": "x", "speed": 3}, "speed"),
             ({"breaks": "x"}, "ending"),
             ({"breaks": "x", "ending": "explode"}, "explode"),
+            ({"reply": 3}, "text must be a text; got 3"),
+            ({"writes": 3}, "strip"),
+            ({"reply": "x", "pace": 0}, "pace must be None or a number above 0; got 0"),
+            ({"reply": "x", "chunk": 0}, "chunk must be a whole number above 0; got 0"),
+            ({"reply": "x", "delay": "1"}, "delay must be a number of seconds; got '1'"),
+            ({"fails": "429"}, "status must be an HTTP status; got '429'"),
         ],
     )
     def test_an_invalid_step(self, step, problem):
@@ -149,6 +155,12 @@ class TestScript:
         with pytest.raises(ValueError, match="Step 2") as caught:
             ModelServer([{"reply": "fine"}, step])
         assert problem in str(caught.value)
+
+
+class TestRunning:
+    def test_it_is_started_once_at_a_time(self, server):
+        with pytest.raises(RuntimeError, match=f"already running at {server.url}"):
+            server.__enter__()
 
 
 class TestRecord:
@@ -371,3 +383,18 @@ class TestCommand:
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         assert done.stdout == ""
+
+    @pytest.mark.parametrize("port", ["99999", "taken"])
+    def test_a_port_that_can_t_be_used(self, server, port):
+        """A bad port is one line on stderr, not a traceback."""
+        port = server.url.rpartition(":")[2] if port == "taken" else port
+        done = subprocess.run(
+            [sys.executable, "-m", "fact_magics.testing", "--port", port],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert f"error: port {port} can't be used: " in done.stderr
+        assert "Traceback" not in done.stderr

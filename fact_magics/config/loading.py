@@ -48,7 +48,8 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     Parameters
     ----------
     overrides : mapping
-        The values set in the notebook or the script, by field name. None means that a value is not set.
+        The values set in the notebook or the script, by field name. None and an empty text mean that a value
+        is not set.
     directory : Path
         The notebook's directory. Relative paths in values are resolved against it. The search for ``.env``
         and ``config.yaml`` begins there and goes upward.
@@ -65,8 +66,10 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
     home = own_home(overrides, environment, directory)
     refuse_exposed_list(home)
     higher: Found = {
-        **_from(_relevant({name: value for name, value in environment.items() if value}), ENVIRONMENT),
-        **_from({NAMES[field]: value for field, value in overrides.items() if value is not None}, CONFIG),
+        **_from(
+            _relevant({name: value for name, value in environment.items() if _is_set(value)}), ENVIRONMENT
+        ),
+        **_from({NAMES[field]: value for field, value in overrides.items() if _is_set(value)}, CONFIG),
     }
     env_file = read_env_file(directory, home, FIELDS, higher, _rival(higher))
     found = {**_from(env_file.values, env_file.path), **higher}
@@ -94,6 +97,10 @@ def load_settings(overrides: Mapping[str, Any], directory: Path, environment: Ma
         else:
             refuse_exposed(settings.home)
             return settings
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and not (isinstance(value, str) and not value.strip())
 
 
 def _from(values: Mapping[str, Any], source: str) -> Found:
@@ -163,11 +170,12 @@ def _drop_unusable(error: ValidationError, found: Found, notes: list[str]) -> No
         field = str(problem["loc"][0])
         name = NAMES.get(field, field)
         source = found.get(name, (None, "the settings"))[1]
+        said = problem["msg"].replace("Input should be", "it must be", 1)
         is_own = source == CONFIG or (source == ENVIRONMENT and name != "LOG_LEVEL") or name == "fallbacks"
         if name not in found or is_own:
-            refused.append(unusable(name, source, problem["msg"]))
+            refused.append(unusable(name, source, said))
         else:
-            dropped[name] = f"{name} from {inert(source)} is not used: {problem['msg']}."
+            dropped[name] = f"{name} from {inert(source)} is not used: {said}."
     if refused:
         first, *others = refused
         raise SettingsError(

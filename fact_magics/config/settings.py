@@ -256,7 +256,8 @@ def own_home(overrides: Mapping[str, Any], environment: Mapping[str, str], direc
         The path in ``FACT_HOME`` can't be used, or this user has no home directory.
     """
     given = {CONFIG: overrides.get("home"), ENVIRONMENT: environment.get("FACT_HOME")}
-    source, chosen = next(((source, path) for source, path in given.items() if path), ("default", None))
+    named = ((source, path) for source, path in given.items() if path and str(path).strip())
+    source, chosen = next(named, ("default", None))
     try:
         return _place(chosen or _default_home(), directory)
     except PydanticCustomError as error:

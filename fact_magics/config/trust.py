@@ -112,9 +112,7 @@ def trust(path: Path, home: Path) -> bytes:
         The file can't be read, or the list can't be written or is not safe from other users.
     """
     try:
-        content = read_found(path)
-        if content is None:
-            raise FileNotFoundError(errno.ENOENT, "there is no such file")
+        content = _content(path)
         digest = _digest(content)
     except OSError as error:
         raise SettingsError(
@@ -132,6 +130,13 @@ def trust(path: Path, home: Path) -> bytes:
             f" {error.strerror}.",
             hint="Free some space there, or point FACT_HOME at a directory that you can write.",
         ) from None
+    return content
+
+
+def _content(path: Path) -> bytes:
+    content = read_found(path)
+    if content is None:
+        raise OSError(errno.EINVAL, "it is not a regular file" if path.exists() else "there is no such file")
     return content
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.accepting import Order
@@ -193,20 +194,35 @@ class Growing:
         return self._toolbox.hold(await ask(order, self.settings, self._acceptor, change_text))
 
     async def _others(self, version: ToolVersion) -> list[Other]:
-        """List the other candidates that were accepted for the request of a version."""
+        """List the candidates accepted with a version, or with the one that it was grown from by answers."""
         from fact_magics.probing.prober import Other
 
         about = version.metadata
         rows = await self._store.history.generations(tool_name=about.name, limit=_EARLIER)
-        described = next((row.description for row in rows if row.tool_id == about.id), None)
+        own = next((row for row in rows if row.tool_id == about.id), None)
+        if own is None:
+            return []
+        kept = {known.metadata.id for known in await self._toolbox.versions(about.name)}
+        earlier = dropwhile(lambda row: row.generation_id != own.generation_id, rows)
+        asked = next(
+            (
+                row.generation_id
+                for row in earlier
+                if row.group_number is not None
+                and row.tool_id in kept
+                and (row.description, row.permissions) == (own.description, about.permissions)
+                # An answer changes the contract; a request that is repeated has candidates of its own.
+                and (row.generation_id == own.generation_id or row.contract != own.contract)
+            ),
+            "",
+        )
         found = [
             Other(row.source, row.parting_call)
             for row in rows
-            if row.group_number is not None
-            and (row.description, row.permissions) == (described, about.permissions)
+            if row.generation_id == asked and row.group_number is not None
         ]
-        own = next((other for other in found if other.source == version.source), None)
-        return [other for other in found if other is not own]
+        mine = next((other for other in found if other.source == version.source), None)
+        return [other for other in found if other is not mine]
 
     async def _earlier(self, current: ToolVersion) -> AsyncIterator[tuple[str, Author]]:
         """Yield the source in use, then those of other versions and attempts, each once."""

@@ -33,7 +33,12 @@ def prepare_generation(host: Host, arguments: Arguments, cell: str) -> Work:
     view = host.presenter.view(arguments, name, spec.examples)
     text = f"%%fact_generate {arguments.line}\n{cell}"
     return _work(
-        host, name, lambda: _kept(core, core.generate(spec, view.put), text), view, f"Writing {name}", text
+        host,
+        name,
+        lambda: _kept(core, lambda: core.generate(spec, view.put), text),
+        view,
+        f"Writing {name}",
+        text,
     )
 
 
@@ -48,16 +53,16 @@ def prepare_refinement(host: Host, arguments: Arguments, cell: str) -> Work:
     return _work(
         host,
         name,
-        lambda: _kept(core, core.refine_planned(planned, view.put), text),
+        lambda: _kept(core, lambda: core.refine_planned(planned, view.put), text),
         view,
         f"Changing {name}",
         text,
     )
 
 
-async def _kept(core: FactCore, making: Coroutine[Any, Any, Tool], text: str) -> Tool:
+async def _kept(core: FactCore, make: Callable[[], Coroutine[Any, Any, Tool]], text: str) -> Tool:
     """Keep the text of the cell that makes a tool, from which `%fact answer` makes a longer one."""
-    tool = await making
+    tool = await make()
     await core.keep_cell(tool, text)
     return tool
 

@@ -272,8 +272,8 @@ class Bench:
             try:
                 value = self.signature.read_result(text.encode("utf-8", "surrogatepass"))
             except InvalidResult as invalid:
-                about = one_line(" ".join((invalid.message, *invalid.details)), 200)
-                return Answer("broken", f"invalid {text}", problem=about)
+                about = " ".join((invalid.message, *invalid.details))
+                return _invalid(text, about.removeprefix(f"{self.signature.name}() "))
             return Answer("value", text, value)
         if kind == "raised":
             try:
@@ -281,8 +281,15 @@ class Bench:
             except (ValueError, TypeError):
                 return Answer("broken", "broken", problem="its process sent no readable answer")
             error = ToolError(str(type_name), str(message), "", tuple(map(str, mro)))
+            if error.type_name == "ValueTypeError":
+                return _invalid(text, f"returned a value that can't be passed on: {error.message}")
             return Answer("raised", error.type_name, error=error)
         return Answer("long" if kind == "long" else "slow", kind)
+
+
+def _invalid(text: str, about: str) -> Answer:
+    """Build the answer for a value that a tool must not return."""
+    return Answer("broken", f"invalid {text}", problem=one_line(about, 200))
 
 
 def _is_own_end(outcome: Outcome, reached: int) -> bool:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from fact_magics.providers.remote import Begun
 
 # All servers are probed at the same time, by default for this many short turns of the event loop. A longer
-# turn does not count, because on a busy machine an answer may be under way.
+# turn does not count, because on a busy machine an answer may be under way. A server whose address is set may
+# be on another machine, and has more time: that of `local_models`.
 _PROBE_TURNS = 9
 _MOST_TURNS = 100
 _TURN_SECONDS = 0.005
@@ -93,7 +94,8 @@ class LocalServer(NamedTuple):
 async def local_servers(settings: Settings, turns: int = _PROBE_TURNS) -> tuple[LocalServer, ...]:
     """Find the servers that answer within `turns` of 5 ms and have a model; Ollama comes first.
 
-    On Linux, a server on this machine is asked only if its process belongs to this user.
+    A server whose address is set has 0.3 seconds. On Linux, a server on this machine is asked only if its
+    process belongs to this user.
 
     Raises
     ------
@@ -107,13 +109,14 @@ async def local_servers(settings: Settings, turns: int = _PROBE_TURNS) -> tuple[
         for prefix, kind in KINDS.items()
     ]
     waiting: set[asyncio.Future[Any]] = {task for *_, task in asked}
+    named = {task for _, kind, _, task in asked if not settings.providers.keys().isdisjoint(kind.settings)}
     try:
         clock, counted = asyncio.get_running_loop().time, 0
         for _ in range(_MOST_TURNS):
             began = clock()
             _, waiting = await asyncio.wait(waiting, timeout=_TURN_SECONDS)
             counted += clock() - began < _LATE_SECONDS
-            if not waiting or counted == turns:
+            if not waiting or (counted >= turns and waiting.isdisjoint(named)):
                 break
     finally:
         for task in (*waiting, listeners):

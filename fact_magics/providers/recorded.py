@@ -124,7 +124,12 @@ class Tape:
         """
         path = self.replayed(settings)
         if path is not None and model != SHELF:
-            recording = await asyncio.to_thread(self._load, path)
+            try:
+                recording = await asyncio.to_thread(self._load, path)
+            except RecordingError as error:
+                named = "Name another file with %fact replay FILE" if self._is_set else "Correct FACT_REPLAY"
+                hint = f"{named}, or run %fact replay --stop to ask a model."
+                raise RecordingError(error.message, hint=hint) from None
             return ReplayProvider(recording, model or settings.model, self)
         provider = await choose(settings, model)
         if isinstance(provider, AnthropicProvider):

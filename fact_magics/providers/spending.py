@@ -200,8 +200,8 @@ class Purse:
             needed = without + each * min(LEAST_TOKENS, most)
             while (tightest := min(limited, key=_left)).left < needed:
                 if any(account.left + account.reserved < needed for account in limited):
-                    asked = f"{number:,} tokens in, at most {most:,} out"
-                    raise _refusal(provider, asked, without + each * most, needed, tightest)
+                    asked = f"{number:,} tokens in, {min(LEAST_TOKENS, most):,} out"
+                    raise _refusal(provider, asked, needed, tightest)
                 await self._ledger.wait_for_change()
             if needed:
                 count = min(count, int(tightest.left // needed))
@@ -217,7 +217,7 @@ class Purse:
         limited = [account for account in self._accounts if account.limit is not None]
         if limited and (tightest := min(limited, key=_left)).left < request.reserved:
             self._add(request.reserved)  # the caller releases it
-            raise _refusal(provider, "the same request again", request.reserved, request.reserved, tightest)
+            raise _refusal(provider, "the same request again", request.reserved, tightest)
         self._add(request.reserved)
 
     def _add(self, amount: Decimal) -> None:
@@ -278,15 +278,13 @@ def _refuse_unpriced(provider: Provider) -> None:
         )
 
 
-def _refusal(
-    provider: Provider, asked: str, cost: Decimal, needed: Decimal, tightest: Account
-) -> BudgetReached:
-    """Say what a request would have cost, and how to go on."""
+def _refusal(provider: Provider, asked: str, needed: Decimal, tightest: Account) -> BudgetReached:
+    """Say what a request needs, and how to go on."""
     limit, left = tightest.limit or Decimal(), max(Decimal(), tightest.left)
     missing = needed - tightest.left
     rounded_up = missing.quantize(Decimal(1).scaleb(missing.adjusted() - 2), ROUND_CEILING)
     return BudgetReached(
-        f"The request to {provider.model} could cost {usd(cost)} ({asked}), but {usd(left)} of the "
+        f"The request to {provider.model} needs at least {usd(needed)} ({asked}), but {usd(left)} of the "
         f"{usd(limit)} in {tightest.setting} is left, so it was not sent.",
         hint=f"Raise the budget by {usd(rounded_up)} or more, or name a cheaper model with --model.",
     )

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         # A handler that sets an event could wait for ever for the lock of the event that it interrupts.
         signal.signal(number, signal.default_int_handler)
-    with suppress(KeyboardInterrupt), server:
+    with suppress(KeyboardInterrupt), ExitStack() as running:
+        try:
+            running.enter_context(server)
+        except (OSError, OverflowError) as error:
+            parser.error(f"port {options.port} can't be used: {error}")
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         threading.Event().wait()

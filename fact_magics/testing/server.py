@@ -84,6 +84,8 @@ class ModelServer:
         self.play(script)
 
     def __enter__(self) -> Self:
+        if self._thread is not None:
+            raise RuntimeError(f"The server is already running at {self.url}.")
         listener = socket.create_server(("127.0.0.1", self._port))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         started = threading.Event()
@@ -212,14 +214,14 @@ class ModelServer:
         for number, step in enumerate(script, start=1):
             kind = next(iter(step), "") if isinstance(step, Mapping) else ""
             if kind not in _STEPS:
-                raise ValueError(
-                    f"Step {number} of the script starts with {kind!r}, not with one of {', '.join(_STEPS)}. "
-                    f"{did_you_mean(str(kind), _STEPS)}"
+                problem = (
+                    f"Step {number} of the script starts with {kind!r}, not with one of {', '.join(_STEPS)}."
                 )
+                raise ValueError(f"{problem} {did_you_mean(str(kind), _STEPS)}".rstrip())
             options = {name: value for name, value in step.items() if name != kind}
             try:
                 getattr(self, kind)(step[kind], **options)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, AttributeError) as error:
                 raise ValueError(f"Step {number} of the script: {error}") from error
 
     def clear(self) -> None:

@@ -81,6 +81,22 @@ class Reply:
     code: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for values with which no answer can be sent."""
+        for name, is_right, needed in (
+            ("text", isinstance(self.text, str), "a text"),
+            ("pace", self.pace is None or _is_number(self.pace, 0.001), "None or a number above 0"),
+            ("chunk", isinstance(self.chunk, int) and self.chunk > 0, "a whole number above 0"),
+            ("delay", _is_number(self.delay, 0), "a number of seconds"),
+            ("status", isinstance(self.status, int) and 100 <= self.status <= 599, "an HTTP status"),
+        ):
+            if not is_right:
+                raise ValueError(f"{name} must be {needed}; got {getattr(self, name)!r}")
+
+
+def _is_number(value: object, lowest: float) -> bool:
+    return isinstance(value, int | float) and lowest <= value
+
 
 class Frame(NamedTuple):
     """One event of a stream."""

@@ -76,7 +76,10 @@ def read_body(body: str, name: str) -> Body:
     text, blocks = _split(body, name)
     if not blocks:
         _refuse_lost_prompts(text, name)
-    return Body(text, tuple(_example(block, name) for block in blocks))
+    unique: dict[tuple[str, ...], _Block] = {}
+    for block in blocks:  # an example that is repeated proves nothing more
+        unique.setdefault((*block.call, *block.expected), block)
+    return Body(text, tuple(_example(block, name) for block in unique.values()))
 
 
 def _refuse_lost_prompts(text: str, name: str) -> None:

@@ -21,7 +21,7 @@ from fact_magics.events import (
     PhaseChanged,
     TextArrived,
 )
-from fact_magics.providers.base import Prompt, Provider
+from fact_magics.providers.base import MAX_TOKENS, Prompt, Provider
 from fact_magics.providers.spending import Ledger, Purse
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import plural, utc_now
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 # How long the other candidates wait for the first answer to begin.
 _SHARING_SECONDS = 2.0
+_MOST_ATTEMPTS = 10  # that a cell can ask for
 
 Instead: TypeAlias = "Callable[[Provider, ProviderError], Awaitable[tuple[Provider | None, tuple[str, ...]]]]"
 Choose: TypeAlias = "Callable[[Sequence[Accepted], int], Awaitable[Accepted]]"
@@ -112,10 +113,21 @@ async def write(
     why, details = shortcomings(spec, writing.rejected[-1])
     raise GenerationFailed(
         f"No version of {spec.name} was accepted in {plural(len(attempts), 'attempt')}: {why}{repeated}.",
-        hint="Reword the description, correct an example, or "
-        + ("name another model with --escalate." if repeated else "raise --attempts."),
+        hint=_way_out(spec, writing.rejected[-1], is_repeated=bool(repeated)),
         details=details,
     )
+
+
+def _way_out(spec: ToolSpec, last: Attempt, *, is_repeated: bool) -> str:
+    """Say what to change after no candidate was accepted; `last` is the last one."""
+    limit = last.max_tokens or MAX_TOKENS
+    if (last.usage.output_tokens or 0) >= limit:
+        is_own = limit in (spec.max_tokens, MAX_TOKENS)
+        return f"Raise {'--max-tokens' if is_own else 'the budget'}, or ask for a smaller tool."
+    other = "raise --attempts" if spec.attempts < _MOST_ATTEMPTS else "name another model with --model"
+    if is_repeated:
+        other = "name another model with --escalate"
+    return f"Reword the description, correct an example, or {other}."
 
 
 class _Writing:
@@ -188,7 +200,7 @@ class _Writing:
         most = provider.most_answers(prompt)
         if most is not None and most < count:  # the same answer again would pass for agreement
             if most and provider.name != SHELF:
-                self._say_change(f"only {most} of {count} candidates are recorded")
+                self._say_change(f"only {most} of {count} candidates {'is' if most == 1 else 'are'} recorded")
             count = max(1, most)
         if count > 1:
             return await self._ask_for_several(request, count)
@@ -217,9 +229,10 @@ class _Writing:
             raise
         if (fitting := len(reserved)) < count:
             self._say_change(
-                f"only {fitting} of {count} candidates fit into the budget, so the others were not asked for"
+                f"only {fitting} of {count} candidates {'fits' if fitting == 1 else 'fit'} into the budget, "
+                "so the others were not asked for"
             )
-        last = first.number - 1 + fitting
+        last = first.number - 1 + (self._spec.attempts if fitting == 1 else fitting)
         begun = asyncio.Event()
         turn = asyncio.Semaphore(1 if provider.is_local else count)
         request = request._replace(reserved=reserved, on_begun=begun.set)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fact_magics import load_settings
+from fact_magics.config.settings import own_home
 from fact_magics.config.trust import trust
 from fact_magics.errors import SettingsError
 
@@ -47,6 +48,21 @@ def test_a_config_that_was_never_set_hides_nothing(tmp_path):
 def test_an_empty_variable_is_no_value(tmp_path):
     assert read(tmp_path, {"FACT_MODEL": "", "ANTHROPIC_API_KEY": ""}).model is None
     assert read(tmp_path, {"ANTHROPIC_API_KEY": ""}).anthropic_api_key is None
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n"])
+def test_a_blank_text_hides_no_other_value(tmp_path, blank):
+    (tmp_path / ".env").write_text("FACT_MODEL=claude-of-the-file\n")
+    found = read(tmp_path, {"FACT_MODEL": blank}, model=blank)
+    assert (found.model, found.origin("model")) == ("claude-of-the-file", str(tmp_path / ".env"))
+    assert own_home({"home": blank}, {"FACT_HOME": blank}, tmp_path) == own_home({}, {}, tmp_path)
+
+
+def test_a_value_that_is_none_of_a_choice_is_told_what_it_may_be(tmp_path):
+    with pytest.raises(
+        SettingsError, match="FACT_PROBE from the environment can't be used: it must be 'auto' or 'off'"
+    ):
+        read(tmp_path, {"FACT_PROBE": "maybe"})
 
 
 def test_the_nearest_file_counts_from_the_directory_upward(tmp_path):

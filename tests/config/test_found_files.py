@@ -265,7 +265,7 @@ class TestBadValues:
         found = read(clone, {"LOG_LEVEL": level})
         assert found.log_level == "info"
         (note,) = found.notes
-        assert note.startswith("LOG_LEVEL from the environment is not used: Input should be 'debug', ")
+        assert note.startswith("LOG_LEVEL from the environment is not used: it must be 'debug', 'info', ")
         with pytest.raises(SettingsError, match="LOG_LEVEL from %config can't be used: "):
             read(clone, log_level=level)
 

@@ -31,9 +31,17 @@ def test_a_file_is_trusted_until_its_content_changes(tmp_path: Path, home: Path)
     assert not is_trusted(file, home, b"A=2\n")
 
 
-@pytest.mark.parametrize("kind", ["pipe", "directory", "nothing", "too large"])
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("pipe", "it is not a regular file"),
+        ("directory", "it is not a regular file"),
+        ("nothing", "there is no such file"),
+        ("too large", "it is larger than a settings file can be"),
+    ],
+)
 def test_what_is_no_file_of_settings_is_refused_and_not_waited_for(
-    tmp_path: Path, home: Path, kind: str
+    tmp_path: Path, home: Path, kind: str, why: str
 ) -> None:
     path = tmp_path / ".env"
     if kind == "pipe":
@@ -42,7 +50,7 @@ def test_what_is_no_file_of_settings_is_refused_and_not_waited_for(
         path.mkdir()
     elif kind == "too large":
         path.write_bytes(bytes(1_000_001))
-    with pytest.raises(SettingsError, match="can't be trusted") as refused:
+    with pytest.raises(SettingsError, match=f"can't be trusted: {why}") as refused:
         trust(path, home)
     assert len(str(refused.value).splitlines()) == 1
     assert not is_trusted(path, home, read_found(path) or b"")

@@ -87,7 +87,7 @@ class TestBudgets:
         with pytest.raises(BudgetReached) as refused:
             await core.generate(ask(budget_usd=0.0124))
         assert str(refused.value) == (
-            "The request to claude-sonnet-5-5 could cost $0.163 (1,000 tokens in, at most 16,000 out), but $0.0124 of "
+            "The request to claude-sonnet-5-5 needs at least $0.0125 (1,000 tokens in, 1,000 out), but $0.0124 of "
             "the $0.0124 in --budget is left, so it was not sent. Raise the budget by $0.0001 or more, or name a "
             "cheaper model with --model."
         )
@@ -108,6 +108,22 @@ class TestBudgets:
         await core.configure(core.settings.model_copy(update={"budget": 0.0001 + more}))
         server.writes(GOOD, usage=USAGE)
         await core.generate(ask())
+
+    @pytest.mark.parametrize(
+        ("options", "hint"),
+        [
+            ({"max_tokens": 200}, "Raise --max-tokens, or ask for a smaller tool."),
+            ({"budget_usd": 0.0125}, "Raise the budget, or ask for a smaller tool."),
+            ({}, "Raise --max-tokens, or ask for a smaller tool."),
+        ],
+    )
+    async def test_an_answer_that_its_limit_cut_off_says_which_limit_to_raise(
+        self, core, server, options, hint
+    ):
+        server.writes(GOOD, usage={**USAGE, "output_tokens": 16_000}, stop_reason="max_tokens")
+        with pytest.raises(GenerationFailed) as failed:
+            await core.generate(ask(attempts=1, **options))
+        assert failed.value.hint == hint
 
     async def test_a_request_that_exactly_fits_is_sent(self, core, server):
         server.writes(GOOD, usage={**USAGE, "output_tokens": 1_000})

@@ -212,6 +212,36 @@ class TestAnswers:
         assert (await core.generate(grown)).id == tool.id
         assert len(server.requests) == 4
 
+    async def test_only_the_candidates_of_its_own_request_vote_for_a_version(self, core, server):
+        """Not those of an equal request before, nor those of a tool that was removed."""
+        for source in (OTHER, SAME, GOOD):
+            server.writes(source)
+        first = await core.generate(ask())
+
+        async def voting(candidates: int) -> int:
+            for _ in range(candidates):
+                server.writes(GOOD + f"# version {len(server.requests)}\n")
+            await core.generate(ask(candidates, fresh=True))
+            probe = await core.probe("clip", seconds=5)
+            return sum(answer.candidates for question in probe.questions for answer in question.answers)
+
+        assert await voting(2) <= 1
+        assert await voting(1) == 0
+        await core.roll_back("clip", first.version)
+        assert (await core.probe("clip", seconds=5)).candidates == 1
+        await core.remove_tool("clip")
+        assert await voting(1) == 0
+
+    async def test_the_candidates_still_vote_where_an_answer_settled_another_question(self, core, server):
+        longer = OTHER.replace("if size else", "if size != 3 else")
+        for source in (OTHER, longer, SAME, GOOD):
+            server.writes(source)
+        await core.generate(ask(4))
+        assert (await core.probe("clip", seconds=5)).candidates == 2
+        read = read_body(f'{TEXT}\n>>> clip("abcdefgh", 3)\n"abc"\n', "clip")
+        await core.grow(read.examples[1], ToolSpec("clip", read.description, read.examples))
+        assert (await core.probe("clip", seconds=5)).candidates == 1
+
     async def test_recorded_candidates_are_replayed_to_the_same_choice(self, core, server, home, tmp_path):
         for place, source in enumerate((SAME, OTHER, GOOD)):
             server.writes(source, delay=0.2 - place / 10)
@@ -261,6 +291,16 @@ class TestLimits:
         assert [request.body["max_tokens"] for request in server.requests] == [1_250, 1_250]
         assert len(rows) == 2
         assert (core.spending.reserved, core.spending.held) == (0, 0)
+
+    async def test_a_single_one_that_fits_is_the_first_of_all_attempts(self, core, server):
+        server.writes(BAD, usage=USAGE)
+        server.writes(GOOD, usage=USAGE)
+        _, heard, _ = await generate(core, ask(budget_usd=0.024, attempts=2))
+        assert (
+            Noticed("only 1 of 3 candidates fits into the budget, so the others were not asked for") in heard
+        )
+        started = [event for event in heard if isinstance(event, AttemptStarted)]
+        assert [(event.number, event.of, event.beside) for event in started] == [(1, 2, 1), (2, 2, 1)]
 
     async def test_where_none_fits_none_is_sent(self, core, server):
         server.writes(GOOD, usage=USAGE)

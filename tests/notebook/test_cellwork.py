@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 
 import pytest
 
@@ -46,3 +48,14 @@ def test_work_that_is_done_leaves_its_record_to_its_end(view, capsys):
         pass
     assert ended == []
     assert capsys.readouterr().out == ""
+
+
+def test_work_that_was_stopped_before_it_began_leaves_no_warning_for_a_later_cell(loaded, home, monkeypatch):
+    monkeypatch.setenv("FACT_HOME", str(home))
+    magics = loaded.magics_manager.registry["FactMagics"]
+    work = magics._prepare("fact_generate", "double", "Double a number.")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        work.start().close()
+        gc.collect()
+    assert warned == []

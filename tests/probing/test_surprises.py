@@ -70,6 +70,29 @@ def test_a_fault_is_listed_with_a_call_that_shows_it(surprises_of, source, contr
         assert one.advice
 
 
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        (
+            "def f(n: int) -> int:\n    return n if n > 0 else 'x'\n",
+            "returned a value that is not int. result: should be a valid integer, got 'x'",
+        ),
+        (
+            "def f(n: int) -> float:\n    return float(n) if n > 0 else 1j\n",
+            (
+                "returned a value that can't be passed on: result: a complex number can't leave the tool; return its "
+                "real and imaginary parts"
+            ),
+        ),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_told_as_the_end_of_a_sentence_about_the_call(
+    surprises_of, source, what
+):
+    (found,) = surprises_of(source, ">>> f(3)\n3")
+    assert found.what == what
+
+
 CLEAN = [
     ("def f(a: int, b: int) -> int:\n    return a + b\n", ">>> f(1, 2)\n3"),
     ("def f(values: list[int]) -> list[int]:\n    return sorted(values)\n", ">>> f([2, 1])\n[1, 2]"),

@@ -87,6 +87,21 @@ class TestFinding:
             assert [one.prefix for one in found] == ["lm_studio"]
             assert heard.is_set()
 
+    async def test_a_server_whose_address_is_set_may_answer_later(self, nobody):
+        """It may be on another machine."""
+
+        async def late(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            await asyncio.sleep(0.08)
+            writer.write(b'HTTP/1.0 200 OK\r\n\r\n{"models": [{"name": "far"}]}')
+            writer.close()
+
+        async with await asyncio.start_server(late, "127.0.0.1", 0) as listening:
+            url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+            providers = {**nobody, "OLLAMA_API_BASE": SecretStr(url)}
+            (found,) = await local_servers(Settings(providers=providers))
+            assert found.models == ("far",)
+
     async def test_another_user_s_server_is_asked_only_if_it_is_named(self, nobody, server, monkeypatch):
         providers = {**nobody, "OLLAMA_API_BASE": SecretStr(server.url)}
         assert len(await local_servers(Settings(providers=providers))) == 1

@@ -301,6 +301,22 @@ async def test_a_missing_recording_fails_the_request_before_anything_happens(new
     assert not server.requests
 
 
+async def test_the_error_of_a_recording_that_is_gone_says_where_it_was_named(new_core, tmp_path):
+    file = tmp_path / "answers.yaml"
+    async with new_core(FACT_REPLAY=str(file)) as core:
+        with pytest.raises(
+            RecordingError, match=r"There is no file .*\. Correct FACT_REPLAY, or run %fact replay"
+        ):
+            await generated(core)
+        core.record(file)
+        core.replay(file)
+        file.unlink()
+        with pytest.raises(
+            RecordingError, match=r"%fact replay FILE, or run %fact replay --stop to ask a model"
+        ):
+            await generated(core)
+
+
 async def test_a_failed_request_is_not_recorded(new_core, server, tmp_path):
     server.fails(401)
     async with new_core() as core:

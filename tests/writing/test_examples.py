@@ -21,6 +21,14 @@ def only(body: str, name: str = "f"):
 
 
 class TestBody:
+    def test_an_example_that_is_repeated_counts_once(self):
+        body = read_body(">>> f(1)\n1\n\n>>> f(2)\n2\n\n>>> f(1)\n1\n\n>>> f(1)\n1.0\n", "f")
+        assert [(example.line, example.source) for example in body.examples] == [
+            (1, "f(1)"),
+            (4, "f(2)"),
+            (10, "f(1)"),
+        ]
+
     def test_prose_and_examples_are_told_apart(self):
         body = read_body(
             "Turn a title into a slug.\n\n"

@@ -154,6 +154,16 @@ async def test_no_more_is_asked_than_attempts(ask, server):
     assert error.details == ("double(2) should give 4, but gave 6",)
 
 
+@pytest.mark.parametrize(
+    ("attempts", "way_out"), [(2, "raise --attempts."), (10, "another model with --model.")]
+)
+async def test_more_attempts_are_suggested_only_where_more_can_be_asked_for(ask, server, attempts, way_out):
+    for number in range(attempts):
+        server.reply(f"No code in answer {number}.")
+    error, _, _ = await ask(attempts=attempts)
+    assert error.hint.endswith(way_out)
+
+
 async def test_a_refusal_ends_the_work_at_once_with_the_text_kept(ask, server):
     server.refuses("I can't")
     server.writes(GOOD)
