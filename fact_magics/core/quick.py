@@ -114,6 +114,8 @@ class QuickRuns:
         if outcome is None:
             own.ended.add_done_callback(lambda _: self._let_go(begun, lease))
             return None
+        if planned.key:
+            self._store.cache.count_miss()
         output, entry = self._runner.finish(planned, outcome)
         self._runner.end(own, entry)
         self._on_loop(self._account, planned, begun, outcome, output, lease)

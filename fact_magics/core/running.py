@@ -247,7 +247,9 @@ class Runner:
                         if leading is own or alone:
                             with self._in_progress.lead(own):
                                 # An identical run may have ended while this one waited for its turn.
-                                entry = self._answers.recall_again(planned) if waits and not own.begun else None
+                                entry = (
+                                    self._answers.recall_again(planned) if waits and not own.begun else None
+                                )
                                 if entry is not None:
                                     self.end(own, entry)
                                     return entry
