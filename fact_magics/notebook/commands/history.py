@@ -58,10 +58,9 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
     if isinstance(found, MapRow):
         limit = _JSON_ROWS if arguments.get("json") else _MAP_ROWS
         rows, failed = desk.ask(lambda core: _map_rows_of(core, found, limit))
-        left_out = found.ok + found.cached + found.failed - len(rows) if len(rows) == limit else 0
         data = {
             "rows": [asdict(row) for row in rows],
-            "rows_left_out": left_out,
+            "rows_left_out": max(0, found.ok + found.cached + found.failed - len(rows)),
             "failed_rows": [asdict(row) for row in failed],
         }
         return Answer(_map_page(found, rows, failed), {**asdict(found), **data})
@@ -257,7 +256,10 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     found.sort(key=lambda item: item[0], reverse=True)
     listed = found[:limit]
     data = [row for _, _, row in listed]
-    left_out = Rows((), runs.unreadable + generations.unreadable).note
+    notes = [Rows((), runs.unreadable + generations.unreadable).note]
+    if arguments.get("search") and arguments.get("status", Status.OK) is not Status.OK:
+        notes.append("The rows of maps are not searched; find them without --search")
+    left_out = ". ".join(filter(None, notes))
     if to:
         path = desk.path(to)
         write_rows(path, data, replace=arguments.get("replace", False))
@@ -424,6 +426,11 @@ async def _find_run(core: FactCore, wanted: str) -> ExecutionRow:
             f"{wanted!r} is too short to name a run.", hint=f"{_ENOUGH} %fact history lists the runs."
         )
     found = await core.find_row(wanted)
+    if found is None and (of_map := await core.find_map(wanted)) is not None:
+        raise CellError(
+            f"{wanted} is a map of {of_map.tool_name}, not a run.",
+            hint=f"%fact show {wanted} lists its runs; run its cell again to run those that failed.",
+        )
     if isinstance(found, list):
         raise CellError(
             f"{wanted} is a generation of {found[0].tool_name}, not a run.",

@@ -246,6 +246,7 @@ def test_a_long_map_shows_its_failed_rows_wherever_they_are(fact, keep_tools, ke
     bad = {250: Status.ERROR, 299: Status.INVALID}
     keep_map(300, bad, with_runs=False)
     assert fact("show abcdef").plain.splitlines()[-1] == "Its runs were removed by %fact prune"
+    assert fact("show abcdef --json")["rows_left_out"] == 300
     keep_map(300, bad)
     shown = fact("show abcdef").plain
     assert shown.index("2 failed runs") < shown.index("The first 200 runs")
@@ -269,6 +270,14 @@ def test_the_json_of_a_very_long_map_says_how_many_rows_it_leaves_out(fact, keep
     assert [run["position"] for run in data["failed_rows"]] == [29]
 
 
+def test_a_map_is_not_run_again_as_a_run(fact, keep_map):
+    keep_map(2, {})
+    with pytest.raises(
+        CellError, match=r"abcdef is a map of twice, not a run\. %fact show abcdef lists its runs"
+    ):
+        fact("rerun abcdef")
+
+
 def test_a_status_of_failures_also_lists_the_failed_rows_of_maps(fact, keep_map):
     keep_map(20, {3: Status.ERROR, 7: Status.TIMEOUT})
     assert [row["kind"] for row in fact("history --json")] == ["map"]
@@ -276,6 +285,8 @@ def test_a_status_of_failures_also_lists_the_failed_rows_of_maps(fact, keep_map)
     [row] = fact("history --status error --json")
     assert (row["kind"], row["parent_id"], row["position"]) == ("run", "abcdef", 3)
     assert "row 3 of map abcdef" in fact("history --status error").plain
+    told = "No row matches. The rows of maps are not searched; find them without --search"
+    assert told in fact("history --status error --search number").plain
     assert "1 row to " in fact("history --status timeout --to slow.csv").plain
 
 
