@@ -89,6 +89,7 @@ class Runner:
         self._files = files
         self._leases = leases
         self.log = RunLog(log)
+        self._mask = log.redactor.mask
         self.loop = asyncio.get_running_loop()
         self._in_progress = RunsInProgress()
         self._waiting = Waiting(_BEGUN)
@@ -173,9 +174,14 @@ class Runner:
 
     def refuse(self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput) -> ToolOutput:
         """Record a run whose input does not fit, and build its output."""
-        output = invalid_output(tool, refused)
+        output = invalid_output(tool, self.masked(refused))
         self._recorder.add_invalid(tool, parameters, output)
         return output
+
+    def masked(self, refused: InvalidInput) -> InvalidInput:
+        """Mask the keys in an error about input, which shows the values that don't fit."""
+        details = tuple(map(self._mask, refused.details))
+        return InvalidInput(self._mask(refused.message), hint=refused.hint, details=details)
 
     def _cached(self, planned: Plan, entry: CacheEntry, started: float) -> ToolOutput:
         output = cached_output(planned, entry, started)
