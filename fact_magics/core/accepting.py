@@ -176,6 +176,9 @@ class Acceptor:
     async def reuse(self, order: Order, version: ToolVersion, notice: str = "") -> ToolVersion:
         """Make a stored version the current one, instead of storing a new version."""
         version = attested(version)
+        # A request without a time says nothing about the time that another notebook may have given.
+        if order.spec.ttl_seconds not in (None, version.metadata.ttl_seconds):
+            version = await self.store.tools.set_ttl(version, order.spec.ttl_seconds)
         tool_id = version.metadata.id
         name = order.spec.name
         current, held = await self.toolbox.current(name), self.toolbox.pinned(name)

@@ -186,4 +186,4 @@ class Caller:
             return plan_run(tool, parameters)
         except InvalidInput as refused:
             self._runner.refuse(tool, parameters, refused)
-            raise of_call(refused, tool.metadata.name) from None
+            raise of_call(self._runner.masked(refused), tool.metadata.name) from None

@@ -54,6 +54,13 @@ if TYPE_CHECKING:
     from fact_magics.tool import ToolInput, ToolOutput, ToolSpec
 
 
+# The attributes that methods use and `FactCore.__aenter__` sets.
+_OPENED = frozenset(
+    {"_acceptor", "_answers", "_caller", "_files", "_leases", "_recorder", "_runner", "_sandbox", "_store"}
+    | {"_tape", "_toolbox", "_upkeep", "_warming", "log", "rows"}
+)
+
+
 class FactCore(Reading, Caching, Taping, Growing):
     """Generate, run and record tools without a notebook.
 
@@ -93,6 +100,15 @@ class FactCore(Reading, Caching, Taping, Growing):
         self._ledger.session.limit = exact(self.settings.budget)
         self._about = {"notebook": notebook, "kernel": kernel, "python": sys.version.split()[0]}
         self._listeners: list[Listener] = []
+
+    if not TYPE_CHECKING:  # type checkers should report attributes that don't exist
+
+        def __getattr__(self, name: str) -> None:
+            if name in _OPENED:
+                raise FactError(
+                    "This FactCore is not open.", hint="Use it inside: async with FactCore() as core: …"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     async def __aenter__(self) -> Self:
         settings = self.settings

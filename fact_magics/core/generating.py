@@ -80,9 +80,6 @@ async def ask(
     spec = order.spec
     await acceptor.refuse_loss(order)
     if known := await known_version(spec, settings, acceptor):
-        # Without the option, the cell says nothing about the time that another notebook may have given.
-        if spec.ttl_seconds not in (None, known.metadata.ttl_seconds):
-            known = await acceptor.store.tools.set_ttl(known, spec.ttl_seconds)
         version = await acceptor.reuse(order, known)
         with suppress(StoreError):  # it only counts for the statistics
             await acceptor.store.history.add_reuse(acceptor.session_id, version.metadata)

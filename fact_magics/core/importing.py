@@ -142,5 +142,6 @@ def _spec_of(
         permissions=permissions,
         timeout_seconds=timeout_seconds,
         tags=file.tags,
+        ttl_seconds=file.ttl_seconds,
         replace=replace,
     )

@@ -52,7 +52,8 @@ _FORMAT_LINE = re.compile(r"format = ([0-9]{1,9})")
 # tomllib takes quadratic time and memory for a dotted key, so `read` accepts only forms that `write` uses.
 # The quantifiers are possessive so that a hostile line can't make the match backtrack.
 _STRING = r'"(?:[^"\\]|\\.)*+"'
-_LINE = re.compile(rf"|\[[a-z]+\]|[a-z_]+ = (?:{_STRING}|\[(?:{_STRING}(?:, )?)*+\]|[0-9]{{1,9}}|true|false)")
+_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,17})?(?:e-[0-9]{1,3})?"
+_LINE = re.compile(rf"|\[[a-z]+\]|[a-z_]+ = (?:{_STRING}|\[(?:{_STRING}(?:, )?)*+\]|{_NUMBER}|true|false)")
 _LONG_STRING = re.compile(r"contract = ('''|\"\"\")")
 
 _SIGNED = b"fact_magics tool file\0"
@@ -91,6 +92,7 @@ class _Block(_Table):
     description: str
     permissions: _Few
     tags: _Few
+    ttl_seconds: float | None = None
     contract: str
     provenance: _Provenance
     proof: _Proof
@@ -128,6 +130,7 @@ class ToolFile:
     examples: int
     proven: bool
     source: str
+    ttl_seconds: float | None = None
     strength: str = ""
     signature: str = ""
     _text: str = field(default="", repr=False, compare=False)
@@ -155,6 +158,7 @@ def write(version: ToolVersion, key: SecretStr | None = None) -> str:
     lines = [
         f"format = {FORMAT}",
         *fields("name", "version", "description", "permissions", "tags"),
+        *([f"ttl_seconds = {known.ttl_seconds!r}"] if known.ttl_seconds else []),
         *_long_string("contract", known.contract),
         "",
         "[provenance]",

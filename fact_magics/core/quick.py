@@ -99,7 +99,7 @@ class QuickRuns:
             return False
         try:
             # An identical run may have ended since the call was planned.
-            if self._answers.recall(planned) is not None:
+            if self._answers.recall_again(planned) is not None:
                 return True
             with interrupts.allowed():
                 return self._store.cache.holds_blocking(planned.key)
@@ -114,6 +114,8 @@ class QuickRuns:
         if outcome is None:
             own.ended.add_done_callback(lambda _: self._let_go(begun, lease))
             return None
+        if planned.key:
+            self._store.cache.count_miss()
         output, entry = self._runner.finish(planned, outcome)
         self._runner.end(own, entry)
         self._on_loop(self._account, planned, begun, outcome, output, lease)

@@ -142,8 +142,9 @@ class RowRunner:
         position: int,
     ) -> str:
         """Record a row whose input does not fit; return the line of its error."""
-        self._recorder.add_invalid(tool, parameters, invalid_output(tool, refused), parent_id, position)
-        return refused.line
+        masked = self.runner.masked(refused)
+        self._recorder.add_invalid(tool, parameters, invalid_output(tool, masked), parent_id, position)
+        return masked.line
 
     async def known(
         self,

@@ -89,6 +89,7 @@ class Runner:
         self._files = files
         self._leases = leases
         self.log = RunLog(log)
+        self._mask = log.redactor.mask
         self.loop = asyncio.get_running_loop()
         self._in_progress = RunsInProgress()
         self._waiting = Waiting(_BEGUN)
@@ -173,9 +174,14 @@ class Runner:
 
     def refuse(self, tool: LoadedTool, parameters: Mapping[str, Any], refused: InvalidInput) -> ToolOutput:
         """Record a run whose input does not fit, and build its output."""
-        output = invalid_output(tool, refused)
+        output = invalid_output(tool, self.masked(refused))
         self._recorder.add_invalid(tool, parameters, output)
         return output
+
+    def masked(self, refused: InvalidInput) -> InvalidInput:
+        """Mask the keys in an error about input, which shows the values that don't fit."""
+        details = tuple(map(self._mask, refused.details))
+        return InvalidInput(self._mask(refused.message), hint=refused.hint, details=details)
 
     def _cached(self, planned: Plan, entry: CacheEntry, started: float) -> ToolOutput:
         output = cached_output(planned, entry, started)
@@ -247,7 +253,9 @@ class Runner:
                         if leading is own or alone:
                             with self._in_progress.lead(own):
                                 # An identical run may have ended while this one waited for its turn.
-                                entry = self._answers.recall(planned) if waits and not own.begun else None
+                                entry = (
+                                    self._answers.recall_again(planned) if waits and not own.begun else None
+                                )
                                 if entry is not None:
                                     self.end(own, entry)
                                     return entry
@@ -288,7 +296,7 @@ class Runner:
         """Find or make the output of a run; and its answer, which identical runs then have."""
         with self._in_progress.lead(run):
             # An identical run may have ended since the call was planned.
-            entry = self._answers.recall(planned) or await self._answers.get(planned)
+            entry = self._answers.recall_again(planned) or await self._answers.get(planned)
             if entry is None and not (lease.is_held or planned.fresh):
                 emit(PhaseChanged("queued", "an identical run is in progress in another kernel"))
                 entry = await self._answers.awaited(planned, lease)

@@ -206,7 +206,8 @@ class SharedTier:
         found = await self._ask(work, _SCAN_SECONDS)
         if found is None:
             raise FactError(
-                f"The shared cache at {self._place} does not answer, so it was not cleared.",
+                f"The answers on this machine were removed, but those in the shared cache at {self._place} "
+                f"were not: {self._note or 'it does not answer in time'}.",
                 hint="Look at the Redis server, then run this again.",
             )
         return found

@@ -51,9 +51,11 @@ class Toolbox:
 
     async def stored(self, reference: str) -> ToolVersion:
         """Find a stored version, even if it can't be run any more."""
-        if (pinned := self.pinned(reference)) is not None:
+        name, wanted = split_reference(reference)
+        pinned = self.pinned(name)
+        if pinned is not None and wanted in (None, pinned.version):  # it may have been removed elsewhere
             return pinned.stored
-        return await self._get(*split_reference(reference))
+        return await self._get(name, wanted)
 
     async def _get(self, name: str, wanted: str | None) -> ToolVersion:
         found = await self._store.tools.get(name, wanted)

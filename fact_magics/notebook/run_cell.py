@@ -134,7 +134,7 @@ def finish_run(host: Host, output: ToolOutput, view: View, arguments: Arguments)
             host.presenter.show(view, run_record(output, streamed=view.streams, raised=True), None)
             _note_warning(host, output)
         raise error_of(output)
-    if output.success and "into" in arguments.options:
+    if "into" in arguments.options:
         host.bind(arguments.options["into"], output.result)
     host.presenter.show_unless_displayed(view, output)
     if not arguments.silent:

@@ -61,9 +61,11 @@ class Cache:
         """Tell whether there is a row for a key, whatever is in it; blocks the calling thread."""
         query = "SELECT 1 FROM cache WHERE key = ?"
         found = self._database.read_blocking(lambda connection: connection.execute(query, (key,)).fetchone())
-        if found is None:
-            self._misses += 1
         return found is not None
+
+    def count_miss(self) -> None:
+        """Count a run for which `holds_blocking` found nothing, if `get` is not asked too."""
+        self._misses += 1
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
         """Find the answers of several runs as `get` does, by their keys; what can't be read is left out."""

@@ -62,6 +62,14 @@ class MemoryCache:
                 self._hits += 1
             return entry
 
+    def get_again(self, key: str) -> CacheEntry | None:
+        """Find an entry as `get` does, for a run that was counted already."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+            return entry
+
     def get_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:
         """Find entries as `get` does."""
         with self._lock:

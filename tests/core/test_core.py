@@ -14,7 +14,7 @@ import pytest
 from waiting import BEGIN, tool_has_begun, until_async
 
 from fact_magics import FactCore, ToolInput, ToolSpec, load_settings
-from fact_magics.errors import CellError, GenerationFailed, StoreError, UnknownName
+from fact_magics.errors import CellError, FactError, GenerationFailed, StoreError, UnknownName
 from fact_magics.events import ExampleProven, GenerationEnded, Printed, RunEnded, TextArrived
 
 DOUBLE = "def double(n: int) -> int:\n    print('doubling', n)\n    return 2 * n\n"
@@ -232,6 +232,23 @@ async def test_identical_runs_in_flight_are_one_run_and_a_cancelled_leader_leave
     answers = await asyncio.gather(*others)
     assert all(answer.success for answer in answers)
     assert len({answer.result for answer in answers}) == 1
+
+
+async def test_a_core_that_is_not_open_says_how_to_open_it(settings):
+    core = FactCore(settings)
+    works = [
+        core.execute_tool(ToolInput("loud", {"text": "a"})),
+        core.generate(ToolSpec("loud", "Write loudly.")),
+        core.list_runs(),
+        core.export_tool("loud"),
+        core.stats(),
+        core.clear_cache(),
+        core.layers(),
+    ]
+    for work in works:
+        with pytest.raises(FactError, match=r"is not open\. Use it inside: async with FactCore"):
+            await work
+    assert not hasattr(core, "_repr_html_")
 
 
 async def test_a_fenced_request_is_the_same_request(core, server, settings):

@@ -146,6 +146,15 @@ async def test_the_very_same_tool_makes_no_second_version_and_becomes_the_curren
     assert (await core.tool("twice")).id == first.id
 
 
+async def test_the_time_of_its_answers_travels_too(core):
+    kept = await core.import_tool(file(ttl_seconds=60.0))
+    assert kept.metadata.ttl_seconds == 60
+    assert portable.read(await core.export_tool("twice")).ttl_seconds == 60
+    changed = await core.import_tool(file(ttl_seconds=90.0))
+    assert (changed.id, changed.metadata.ttl_seconds) == (kept.id, 90)
+    assert (await core.import_tool(file())).metadata.ttl_seconds == 90
+
+
 async def test_versions_follow_what_is_here_and_not_what_the_file_says(core):
     assert (await core.import_tool(file())).version == "1.0.0"
     assert (await core.import_tool(file(contract=">>> twice(2)\n4"))).version == "1.1.0"

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from fact_magics import FactCore, ToolInput, ToolSpec
-from fact_magics.errors import CellError, GenerationFailed
+from fact_magics.errors import CellError, GenerationFailed, InvalidInput
 from fact_magics.events import Printed
 from fact_magics.writing.examples import read_body
 
@@ -67,6 +67,21 @@ async def test_a_key_of_the_settings_that_is_passed_as_an_argument_is_in_no_row(
         assert (await core.execute_tool(ToolInput("echo", {"text": key}))).result == key
     assert [row.output_data for row in await core.list_runs()] == ['"[redacted]"'] * 2
     assert key.encode() not in stored(core)
+
+
+async def test_a_key_that_does_not_fit_a_parameter_is_not_in_the_error(core, server):
+    key = server.environment()["ANTHROPIC_API_KEY"]
+    server.writes("def count(n: int, m: int = 0) -> int:\n    return n\n")
+    count = await core.generate(ToolSpec("count", "Count."))
+    output = await core.execute_tool(ToolInput("count", {"n": key, "m": key}))
+    assert output.metadata["error"] == "n: should be a valid integer, got '[redacted]'"
+    assert key not in str(output.metadata)
+    with pytest.raises(InvalidInput) as caught:
+        await count.acall(key, m=key)
+    assert str(caught.value).count("[redacted]") == 2
+    assert key not in str(caught.value)
+    mapped = await count.amap([1, key])
+    assert mapped.errors == {1: "n: should be a valid integer, got '[redacted]'"}
 
 
 async def test_a_key_that_the_notebook_put_into_the_environment_later_is_not_sent(core, server, monkeypatch):

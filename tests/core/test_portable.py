@@ -79,6 +79,10 @@ class TestRoundTrip:
         )
         assert file.signature == ""
 
+    @pytest.mark.parametrize("seconds", [None, 60.0, 0.25, 1e-05, 315_360_000.0, 2 / 3])
+    def test_the_time_of_its_answers_comes_back(self, seconds):
+        assert again(tool(ttl_seconds=seconds), KEY).ttl_seconds == seconds
+
     def test_what_belongs_to_this_database_stays_here(self):
         text = portable.write(tool(), KEY)
         for kept in ("0123456789abcdef", "of-this-database", KEY.get_secret_value()):

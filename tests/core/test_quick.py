@@ -23,6 +23,7 @@ from fact_magics.sandbox.begun import Begun
 from fact_magics.sandbox.warden import Warden
 from fact_magics.signature import read_signature, signature_identity
 from fact_magics.store import Candidate
+from fact_magics.tool import ToolInput
 
 if TYPE_CHECKING:
     from fact_magics.core.handle import Tool
@@ -48,6 +49,22 @@ async def prepared(core: FactCore) -> None:
     await core.layers()
     while not (core._sandbox.inspect().at_rest and core._sandbox.inspect().zygotes):
         await asyncio.sleep(0.01)
+
+
+async def test_each_run_is_one_hit_or_one_miss_of_a_tier(settings):
+    async with FactCore(settings) as core:
+        twice = await tool_of(core)
+        await prepared(core)
+        for n in (1, 2):
+            await core.execute_tool(ToolInput("twice", {"n": n}))
+        for n in (2, 3):
+            await asyncio.to_thread(twice, n)
+        for n in (3, 4):
+            await twice.acall(n)
+        for n in range(10, 30):  # some of which find no prepared process
+            await asyncio.to_thread(twice, n)
+        tiers = await core.cache_tiers()
+    assert [(tier.hits, tier.misses) for tier in tiers.values()] == [(2, 24), (0, 24)]
 
 
 @pytest.fixture

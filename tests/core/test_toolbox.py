@@ -108,6 +108,11 @@ class TestRemove:
         assert await tool.acall(4) == 8
         assert await elsewhere.acall(5) == 10
         assert (await other.execute_tool(ToolInput("twice", {"n": 6}))).result == 12
+        for reference in ("twice", "twice@1.0.0"):
+            assert (await other.look_up(reference)).id == tool.id
+        assert await other.newest_probe(tool.stored.reference) is None
+        with pytest.raises(UnknownName):
+            await other.look_up("twice@2")
 
     async def test_versions_go_on_from_where_they_were(self, core):
         await keep(core)

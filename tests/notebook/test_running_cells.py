@@ -353,6 +353,14 @@ def test_no_raise_gives_the_output_of_a_failure(desk):
         assert desk.value("[_.success, _.result, _.metadata['status']]") == [False, None, status]
 
 
+@pytest.mark.parametrize("options", ["", "--in-kernel"])
+def test_a_failed_run_leaves_no_earlier_result_in_the_variable(desk, options):
+    desk.run(f"%%fact_run fails --into got {options}\nn = 1")
+    assert desk.value("got") is not None
+    assert desk.run(f"%%fact_run fails --into got --no-raise {options}\nn = 6").status == "ok"
+    assert desk.value("got") is None
+
+
 def test_timeouts_and_memory_limits_have_their_own_errors_and_statuses(desk):
     cell = desk.run("%%fact_run rest --timeout 0.3\nseconds = 30.0")
     assert cell.error_name == "ToolTimedOut"

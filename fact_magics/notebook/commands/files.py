@@ -13,7 +13,7 @@ from fact_magics.events import GenerationEnded
 from fact_magics.names import tool_name
 from fact_magics.notebook.commands.desk import Answer, Desk, page, write_file
 from fact_magics.signature.source import ToolSource
-from fact_magics.text import one_line, plural, shorten
+from fact_magics.text import duration, one_line, plural, shorten
 from fact_magics.tool import IMPORTED
 from fact_magics.writing.checks import check
 
@@ -50,6 +50,7 @@ def export(arguments: Arguments, desk: Desk) -> Answer:
     facts = [
         ("Written", f"{path}, {plural(len(text.encode()), 'byte')}"),
         ("Allowed", ", ".join(file.permissions)),
+        ("Answers", _lifetime(file)),
         ("Signed", f"with the SECRET_KEY from {origin}" if file.signature else "no: no SECRET_KEY is set"),
         ("Import it", f"%fact import {shlex.quote(path.name)}"),
     ]
@@ -142,11 +143,16 @@ def _claims(file: ToolFile, settings: Settings) -> Facts:
         ("Signature", one_line(failures[0] if failures else source.signature.text, 400)),
         ("Does", ("" if failures else source.signature.doc) or file.description),
         ("Asks for", ", ".join(file.permissions) or "no permissions"),
+        ("Answers", _lifetime(file)),
         ("Written by", f"{author.model or 'unknown'}{claim}"),
         ("Exported", f"{written}; {proof}"),
         ("Signed", _signed(file, settings)),
         ("Tags", ", ".join(file.tags)),
     ]
+
+
+def _lifetime(file: ToolFile) -> str:
+    return f"are good for {duration(file.ttl_seconds * 1_000)}" if file.ttl_seconds else ""
 
 
 def _signed(file: ToolFile, settings: Settings) -> str:

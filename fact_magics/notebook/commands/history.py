@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _ROWS_LISTED = 20
 _MAP_ROWS = 200
+_JSON_ROWS = 10_000
 _HEAD = ("Id", "When", "Status", "Tool", "Input → output", "Took", "Cost")
 _RUNS_COUNTED = 50
 _RUNS_COMPARED = 200
@@ -55,9 +56,13 @@ def show(arguments: Arguments, desk: Desk) -> Answer:
     wanted = arguments.words["NAME|ID"]
     found = desk.ask(lambda core: _find(core, wanted))
     if isinstance(found, MapRow):
-        rows = desk.ask(lambda core: core.list_runs(parent_id=found.id, limit=_MAP_ROWS))
-        failed = desk.ask(lambda core: _failed_rows(core, found)) if len(rows) == _MAP_ROWS else []
-        data = {"rows": [asdict(row) for row in rows], "failed_rows": [asdict(row) for row in failed]}
+        limit = _JSON_ROWS if arguments.get("json") else _MAP_ROWS
+        rows, failed = desk.ask(lambda core: _map_rows_of(core, found, limit))
+        data = {
+            "rows": [asdict(row) for row in rows],
+            "rows_left_out": max(0, found.ok + found.cached + found.failed - len(rows)),
+            "failed_rows": [asdict(row) for row in failed],
+        }
         return Answer(_map_page(found, rows, failed), {**asdict(found), **data})
     if isinstance(found, list):
         return Answer(_generation_page(found), [asdict(row) for row in found])
@@ -121,13 +126,18 @@ def _run_page(row: ExecutionRow) -> Record:
     return page(f"Run {row.id}", facts)
 
 
-async def _failed_rows(core: FactCore, row: MapRow) -> list[ExecutionRow]:
-    """Find the failed runs of a map that has more runs than are listed."""
+async def _map_rows_of(
+    core: FactCore, row: MapRow, limit: int
+) -> tuple[Sequence[ExecutionRow], list[ExecutionRow]]:
+    """Return the first runs of a map, and the first of its runs that failed."""
+    runs = await core.list_runs(parent_id=row.id, limit=limit)
+    if len(runs) < limit:
+        return runs, [run for run in runs if run.status is not Status.OK]
     found: list[ExecutionRow] = []
     for status in Status:
-        if row.failed and status is not Status.OK:
-            found += await core.list_runs(parent_id=row.id, status=status, limit=_MAP_ROWS)
-    return sorted(found, key=lambda run: run.position or 0)[:_MAP_ROWS]
+        if status is not Status.OK:
+            found += await core.list_runs(parent_id=row.id, status=status, limit=limit)
+    return runs, sorted(found, key=lambda run: run.position or 0)[:limit]
 
 
 def _map_page(row: MapRow, rows: Sequence[ExecutionRow], failed: Sequence[ExecutionRow]) -> Record:
@@ -144,7 +154,7 @@ def _map_page(row: MapRow, rows: Sequence[ExecutionRow], failed: Sequence[Execut
     if not rows and row.ok + row.cached + row.failed:
         title = "Its runs were removed by %fact prune"
     shown = [page(f"Map {row.id}", facts)]
-    if failed:
+    if failed and len(rows) == _MAP_ROWS:
         many = plural(len(failed), "failed run")
         shown.append(_map_rows(f"The first {many}" if len(failed) == _MAP_ROWS else many, failed))
     return stacked([*shown, _map_rows(title, rows)])
@@ -218,7 +228,9 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
             "search": arguments.get("search"),
             "limit": None if limit is None else limit + 1,
         }
-        runs = await core.list_runs(**chosen, parent_id="")
+        # A map may have gone well although some of its rows failed.
+        parent = "" if chosen["status"] in (None, Status.OK) else None
+        runs = await core.list_runs(**chosen, parent_id=parent)
         generations, maps = await core.list_generations(**chosen), await core.list_maps(**chosen)
         is_empty = not (runs or generations or maps)
         return runs, generations, maps, await unknown_tool(core, arguments.get("tool")) if is_empty else ""
@@ -229,7 +241,7 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     map_times = _in_order(row.started_at for row in maps)
     found: list[tuple[str, tuple[str | Cell, ...], dict[str, Any]]] = [
         *(
-            (time, _run_cells(row), {"kind": "run", **asdict(row)})
+            (time, _listed_cells(row), {"kind": "run", **asdict(row)})
             for time, row in zip(run_times, runs, strict=True)
         ),
         *(
@@ -244,7 +256,10 @@ def list_history(arguments: Arguments, desk: Desk) -> Answer:
     found.sort(key=lambda item: item[0], reverse=True)
     listed = found[:limit]
     data = [row for _, _, row in listed]
-    left_out = Rows((), runs.unreadable + generations.unreadable).note
+    notes = [Rows((), runs.unreadable + generations.unreadable).note]
+    if arguments.get("search") and arguments.get("status", Status.OK) is not Status.OK:
+        notes.append("The rows of maps are not searched; find them without --search")
+    left_out = ". ".join(filter(None, notes))
     if to:
         path = desk.path(to)
         write_rows(path, data, replace=arguments.get("replace", False))
@@ -301,13 +316,18 @@ async def session_id(core: FactCore, wanted: str | None) -> str | None:
     return known.id
 
 
-def _run_cells(row: ExecutionRow) -> tuple[str | Cell, ...]:
+def _listed_cells(row: ExecutionRow) -> tuple[str | Cell, ...]:
+    place = "" if row.position is None else f"row {row.position:,} of "
+    return _run_cells(row, "" if row.parent_id is None else f", {place}map {row.parent_id[:8]}")
+
+
+def _run_cells(row: ExecutionRow, of_map: str = "") -> tuple[str | Cell, ...]:
     is_ok = row.status is Status.OK
     return (
         row.id[:8],
         cells.when(row.executed_at),
         cells.status(row.status, cached=row.cached),
-        f"{row.tool_name} {row.tool_version or ''}".strip(),
+        f"{row.tool_name} {row.tool_version or ''}".strip() + of_map,
         cells.in_and_out(row.input_data, row.output_data if is_ok else row.error, is_data=is_ok),
         duration(row.duration_ms),
         "",
@@ -406,6 +426,11 @@ async def _find_run(core: FactCore, wanted: str) -> ExecutionRow:
             f"{wanted!r} is too short to name a run.", hint=f"{_ENOUGH} %fact history lists the runs."
         )
     found = await core.find_row(wanted)
+    if found is None and (of_map := await core.find_map(wanted)) is not None:
+        raise CellError(
+            f"{wanted} is a map of {of_map.tool_name}, not a run.",
+            hint=f"%fact show {wanted} lists its runs; run its cell again to run those that failed.",
+        )
     if isinstance(found, list):
         raise CellError(
             f"{wanted} is a generation of {found[0].tool_name}, not a run.",

@@ -217,30 +217,77 @@ def test_the_history_is_searched_by_tool_and_description(fact, keep_tools, keep_
     assert [row["tool_name"] for row in fact("history --search 'halve twice' --json")] == ["halve_it"]
 
 
-def test_a_long_map_shows_its_failed_rows_wherever_they_are(fact, keep_tools, workshop):
+@pytest.fixture
+def keep_map(workshop):
+    """Store a map, and, if asked, its runs; `bad` are the statuses of the rows that failed."""
+
+    def keep(total: int, bad: dict[int, Status], *, with_runs: bool = True) -> None:
+        known = {"session_id": workshop.core.session_id, "tool_name": "twice"}
+        counts = {"total": total, "ok": total - len(bad), "failed": len(bad)}
+        row = MapRow(**known, **counts, id="abcdef", tool_version="1.0.0", content_key="k", status=Status.OK)
+        runs = [
+            ExecutionRow(
+                **known,
+                status=bad.get(number, Status.OK),
+                error="no such number" if number in bad else None,
+                parent_id=row.id,
+                position=number,
+            )
+            for number in range(total if with_runs else 0)
+        ]
+        workshop.run(workshop.core._store.maps.put(row))
+        workshop.run(workshop.core._store.commit(executions=runs))
+
+    return keep
+
+
+def test_a_long_map_shows_its_failed_rows_wherever_they_are(fact, keep_tools, keep_map):
     keep_tools("twice")
-    known = {"session_id": workshop.core.session_id, "tool_name": "twice"}
-    row = MapRow(**known, id="abcdef", tool_version="1.0.0", content_key="k", total=300, ok=298, failed=2)
-    workshop.run(workshop.core._store.maps.put(row))
-    assert fact("show abcdef").plain.splitlines()[-1] == "Its runs were removed by %fact prune"
     bad = {250: Status.ERROR, 299: Status.INVALID}
-    runs = [
-        ExecutionRow(
-            **known,
-            status=bad.get(number, Status.OK),
-            error="no such number" if number in bad else None,
-            parent_id=row.id,
-            position=number,
-        )
-        for number in range(300)
-    ]
-    workshop.run(workshop.core._store.commit(executions=runs))
+    keep_map(300, bad, with_runs=False)
+    assert fact("show abcdef").plain.splitlines()[-1] == "Its runs were removed by %fact prune"
+    assert fact("show abcdef --json")["rows_left_out"] == 300
+    keep_map(300, bad)
     shown = fact("show abcdef").plain
     assert shown.index("2 failed runs") < shown.index("The first 200 runs")
     assert shown.count("no such number") == 2
+
+
+@pytest.mark.parametrize("total", [20, 300])
+def test_the_json_of_a_map_holds_all_of_its_rows_and_those_that_failed(fact, keep_map, total):
+    keep_map(total, {3: Status.ERROR, 7: Status.TIMEOUT})
     data = fact("show abcdef --json")
-    assert [run["position"] for run in data["failed_rows"]] == [250, 299]
-    assert len(data["rows"]) == 200
+    assert [run["position"] for run in data["rows"]] == [*range(total)]
+    assert [run["position"] for run in data["failed_rows"]] == [3, 7]
+    assert data["rows_left_out"] == 0
+
+
+def test_the_json_of_a_very_long_map_says_how_many_rows_it_leaves_out(fact, keep_map, monkeypatch):
+    monkeypatch.setattr("fact_magics.notebook.commands.history._JSON_ROWS", 10)
+    keep_map(30, {29: Status.ERROR})
+    data = fact("show abcdef --json")
+    assert (len(data["rows"]), data["rows_left_out"]) == (10, 20)
+    assert [run["position"] for run in data["failed_rows"]] == [29]
+
+
+def test_a_map_is_not_run_again_as_a_run(fact, keep_map):
+    keep_map(2, {})
+    with pytest.raises(
+        CellError, match=r"abcdef is a map of twice, not a run\. %fact show abcdef lists its runs"
+    ):
+        fact("rerun abcdef")
+
+
+def test_a_status_of_failures_also_lists_the_failed_rows_of_maps(fact, keep_map):
+    keep_map(20, {3: Status.ERROR, 7: Status.TIMEOUT})
+    assert [row["kind"] for row in fact("history --json")] == ["map"]
+    assert [row["kind"] for row in fact("history --status ok --json")] == ["map"]
+    [row] = fact("history --status error --json")
+    assert (row["kind"], row["parent_id"], row["position"]) == ("run", "abcdef", 3)
+    assert "row 3 of map abcdef" in fact("history --status error").plain
+    told = "No row matches. The rows of maps are not searched; find them without --search"
+    assert told in fact("history --status error --search number").plain
+    assert "1 row to " in fact("history --status timeout --to slow.csv").plain
 
 
 def test_a_search_finds_the_maps_of_tools_that_match(fact, keep_tools, workshop):
