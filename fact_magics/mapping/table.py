@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.errors import InvalidInput, did_you_mean
 from fact_magics.text import one_line, plural
 from fact_magics.values import ValueTypeError, brief, normalise
+from fact_magics.values.foreign import reading_method
 
 if TYPE_CHECKING:
     from fact_magics.signature import Signature
@@ -127,6 +128,11 @@ class Table:
         while part := rows.take(size):
             read = []
             for number, row in enumerate(part, start):
+                if number == 0 and _is_frame(row):
+                    raise InvalidInput(
+                        f"Each item is a table of its own, of type {type(row).__name__}.",
+                        hint="Map each of them by itself, or join them to one table.",
+                    )
                 if not isinstance(row, Mapping) and number == 0:
                     raise InvalidInput(
                         f"The rows are of type {type(row).__name__}, not dicts.",
@@ -215,7 +221,17 @@ def read_columns(signature: Signature, given: Mapping[str, Any]) -> Table:
     return table
 
 
+def refuse_unread(value: object) -> None:
+    """Raise `InvalidInput` for a lazy frame, a data set or a stream, whose rows are not read yet."""
+    if method := reading_method(value):
+        kind = type(value).__name__
+        raise InvalidInput(
+            f"The rows of the {kind} are not read yet.", hint=f"Map the result of its {method}()."
+        )
+
+
 def _column(name: str, items: Any) -> Any:
+    refuse_unread(items)
     kind = type(items).__name__
     if isinstance(items, str | bytes | bytearray | Mapping) or not isinstance(items, Iterable):
         raise InvalidInput(
@@ -257,11 +273,13 @@ def is_table(value: Any) -> bool:
 
 
 def _is_frame(value: Any) -> bool:
-    return hasattr(value, "columns") and hasattr(value, "__len__") and hasattr(value, "__getitem__")
+    # A LazyFrame has no length, and its columns are slow to find.
+    return hasattr(value, "__len__") and hasattr(value, "columns") and hasattr(value, "__getitem__")
 
 
 def read_table(signature: Signature, value: Any, fixed: Mapping[str, Any]) -> Table:
     """Read a frame, a dict of columns, or dicts as rows; leave out columns that the tool does not take."""
+    refuse_unread(value)
     known = [parameter.name for parameter in signature.parameters if parameter.name not in fixed]
     if _is_frame(value) or isinstance(value, Mapping):
         names = _names_of(value)

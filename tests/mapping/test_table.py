@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 
+import dask.bag
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from fact_magics.errors import InvalidInput
 from fact_magics.mapping.result import MapResult
-from fact_magics.mapping.table import each, read_columns, read_table
+from fact_magics.mapping.table import each, is_table, read_columns, read_table
 from fact_magics.signature import read_signature
 from fact_magics.signature.source import ToolSource
 
@@ -107,6 +109,30 @@ def test_if_nothing_varies_the_hint_names_what_could(value):
         read_columns(SIGNATURE, {"n": 1, "text": value})
 
 
+@pytest.mark.parametrize(
+    ("unread", "hint"),
+    [
+        (pl.LazyFrame({"text": ["a"]}), r"The rows of the LazyFrame .* its collect\(\)"),
+        (pa.table({"text": ["a"]}).to_reader(), r"The rows of the RecordBatchReader .* its read_all\(\)"),
+        (dask.bag.from_sequence(["a"]), r"The rows of the Bag .* its compute\(\)"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_rows_that_are_not_read_yet_are_refused_with_the_method_that_reads_them(unread, hint):
+    assert not is_table(unread)
+    for read in (
+        lambda: read_columns(SIGNATURE, {"text": each(unread)}),
+        lambda: read_table(SIGNATURE, unread, {}),
+    ):
+        with pytest.raises(InvalidInput, match=f"(?s){hint}"):
+            read()
+
+
+def test_rows_that_are_tables_are_refused_with_what_to_do():
+    with pytest.raises(InvalidInput, match=r"of type DataFrame\.\nMap each of them by itself, or join them"):
+        rows(read_table(SIGNATURE, iter([pd.DataFrame({"text": ["a"]})]), {}))
+
+
 def test_lengths_that_only_iterators_know_are_compared_as_they_end():
     columns = {"text": each(iter("abc")), "n": each(iter(range(9)))}
     with pytest.raises(InvalidInput, match="The column 'text' ends after 3 rows, but 'n' has 4"):
@@ -143,6 +169,15 @@ def test_a_frame_of_the_result_changes_no_value(library, values):
     counts = {"ok": 3, "cached": 0, "failed": 0, "skipped": 0}
     frame = MapResult("f@1.0.0", values, {}, counts, "id", library=library).to_frame()
     assert [*frame["result"]] == values
+
+
+def test_pandas_takes_a_result_as_a_column_as_a_mask_and_as_the_data_of_a_frame():
+    frame = pd.DataFrame({"a": [1, 2, 3]})
+    counts = {"ok": 3, "cached": 0, "failed": 0, "skipped": 0}
+    keep = MapResult("f@1.0.0", [True, False, True], {}, counts, "id")
+    assert pd.DataFrame(keep)[0].tolist() == keep.values == [True, False, True]
+    assert frame[keep]["a"].tolist() == frame.loc[keep]["a"].tolist() == [1, 3]
+    assert frame.assign(keep=keep)["keep"].tolist() == keep[:] == [*keep]
 
 
 def test_columns_that_are_not_taken_are_told_whatever_they_are_called():
