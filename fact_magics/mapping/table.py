@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import InvalidInput, did_you_mean
@@ -153,12 +154,18 @@ class Table:
 
 
 def _taken(column: Any, start: int, size: int) -> list[Any]:
-    """Return the next items of a column as plain values; an item that can't be plain fails in its own row."""
+    """Return the next items of a column: scalars as plain values, other objects as they are.
+
+    The row of an object converts it, for the tool may take it as it is, such as a DataFrame.
+    """
     if isinstance(column, Pulled):
         return column.take(size)
     part = column.iloc[start : start + size] if hasattr(column, "iloc") else column[start : start + size]
-    if isinstance(part, list):
-        return part
+    if isinstance(part, list | tuple) or getattr(part, "ndim", 1) > 1:
+        return [*part]
+    if getattr(getattr(part, "dtype", None), "kind", "") == "O" and hasattr(part, "tolist"):
+        is_pandas = hasattr(part, "isna")  # where NaN marks a missing object
+        return [None if is_pandas and type(item) is float and isnan(item) else item for item in part.tolist()]
     try:
         plain: Any = normalise(part)
     except ValueTypeError:
@@ -243,7 +250,7 @@ def _column(name: str, items: Any) -> Any:
     if hasattr(items, "columns"):
         raise InvalidInput(
             f"The values for {name} are a table, of type {kind}.",
-            hint=f"Give one of its columns, or map the {kind} itself.",
+            hint=f"Give one of its columns or a list of tables, or map the {kind} itself.",
         )
     if hasattr(items, "__len__"):
         return items if hasattr(items, "iloc") or _has_slices(items) else list(items)
@@ -333,10 +340,12 @@ def _need(signature: Signature, taken: list[str], names: list[str], fixed: Mappi
     if missing:
         names = [*map(str, names)]
         shown = ", ".join(one_line(name, 60) for name in names[:_NAMES_SHOWN])
-        near = did_you_mean(missing[0], names)
+        way_out = "Rename one, or write NAME = each(…) lines."
+        if signature.takes_many(missing[0]):
+            way_out = f"To pass the whole table as {missing[0]}, write {signature.name}(…)."
         raise InvalidInput(
             f"The table has no column {missing[0]!r}, which {signature.name} needs.",
-            hint=near or f"Its columns are {shown or 'none'}. Rename one, or write NAME = each(…) lines.",
+            hint=did_you_mean(missing[0], names) or f"Its columns are {shown or 'none'}. {way_out}",
         )
     if not taken:
         raise InvalidInput(

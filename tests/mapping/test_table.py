@@ -65,6 +65,46 @@ def test_a_table_gives_fields_by_name_and_leaves_out_what_the_tool_does_not_take
     assert (table.left_out, table.total) == (("other",), 2)
 
 
+_PARTS = [pd.DataFrame({"n": [1]}, index=["x"]), pd.DataFrame({"n": [2]}, index=["y"])]
+
+
+@pytest.mark.parametrize(
+    "items", [pd.Series(_PARTS), tuple(_PARTS), pd.DataFrame({"part": _PARTS})["part"].to_numpy()]
+)
+def test_tables_in_a_column_stay_as_they_are(items):
+    found = rows(read_columns(SIGNATURE, {"text": each(items)}))
+    assert all(row["text"] is part for row, part in zip(found, _PARTS, strict=True))
+
+
+def test_the_rows_of_an_array_keep_its_dtype():
+    first, _ = rows(read_columns(SIGNATURE, {"text": each(np.zeros((2, 3), "float32"))}))
+    assert (first["text"].dtype, first["text"].shape) == ("float32", (3,))
+
+
+def test_nan_is_missing_in_an_object_column_of_pandas_but_not_in_an_array():
+    mixed = np.array([1, np.nan, None], dtype=object)
+    assert [row["text"] for row in rows(read_columns(SIGNATURE, {"text": each(pd.Series(mixed))}))] == [
+        1,
+        None,
+        None,
+    ]
+    assert rows(read_columns(SIGNATURE, {"text": each(mixed)}))[1]["text"] is np.nan
+
+
+@pytest.mark.parametrize(
+    ("annotation", "hint"),
+    [
+        ("list[float]", "Its columns are a. To pass the whole table as xs, write f(…)."),
+        ("float", "Its columns are a. Rename one, or write NAME = each(…) lines."),
+    ],
+)
+def test_a_table_for_a_tool_that_takes_it_whole_is_refused_with_the_call(annotation, hint):
+    signature = read_signature(f"def f(xs: {annotation}) -> float: ...", "f")
+    with pytest.raises(InvalidInput) as raised:
+        read_table(signature, pd.DataFrame({"a": [1]}), {})
+    assert raised.value.hint == hint
+
+
 def test_what_has_no_slices_is_read_item_by_item():
     column = pd.DataFrame({"text": ["b", "a", "b"]}).groupby("text")
     assert [row["text"][0] for row in rows(read_columns(SIGNATURE, {"text": each(column)}))] == ["a", "b"]
