@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError
@@ -82,8 +83,8 @@ class MapResult(list[Any]):
             import polars as pl
 
             try:
-                values = pl.Series("result", self.values)
-            except (TypeError, OverflowError, pl.exceptions.PolarsError):  # values of several types
+                values = pl.Series("result", self.values, dtype=pl.Object if _mix_zones(self) else None)
+            except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):  # such as several types
                 values = pl.Series("result", self.values, dtype=pl.Object)
             return pl.DataFrame([values, pl.Series("error", errors, dtype=pl.String)])
         try:
@@ -91,8 +92,11 @@ class MapResult(list[Any]):
         except ImportError:
             raise CellError("pandas is not installed.", hint="Run %pip install pandas.") from None
         index = self._index if self._index is not None and len(self._index) == len(self) else None
-        dtype = None if self and not _is_rounded_as_floats(self) else object
-        results = pd.Series(self.values, index=index, dtype=dtype)
+        try:
+            dtype = None if self and not _are_rounded_as_floats(self) else object
+            results = pd.Series(self.values, index=index, dtype=dtype)
+        except ValueError:  # such as text that is not Unicode
+            results = pd.Series(self.values, index=index, dtype=object)
         return pd.DataFrame({"result": results, "error": pd.Series(errors, index=index, dtype=object)})
 
     @property
@@ -113,7 +117,12 @@ class MapResult(list[Any]):
         return "\n".join((*lines, *(f"  {note}" for note in self.notes)))
 
 
-def _is_rounded_as_floats(values: Sequence[Any]) -> bool:
+def _are_rounded_as_floats(values: Sequence[Any]) -> bool:
     """Tell whether integers would lose digits as floats, which pandas makes of them if a value is None."""
     is_large = any(type(value) is int and abs(value) > _EXACT_IN_FLOATS for value in values)
     return is_large and any(type(value) is not int for value in values)
+
+
+def _mix_zones(values: Sequence[Any]) -> bool:
+    """Tell whether only some datetimes have a time zone, of which polars would make other times."""
+    return len({value.tzinfo is None for value in values if isinstance(value, datetime)}) > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import datetime, timedelta, timezone
 
 import dask.bag
 import numpy as np
@@ -204,7 +205,15 @@ def test_a_frame_of_the_result_keeps_the_index_and_has_the_errors():
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-@pytest.mark.parametrize("values", [[2**60 + 1, None, 3], [2**60 + 1, 0.5, "x"]])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [2**60 + 1, None, 3],
+        [2**60 + 1, 0.5, "x"],
+        [datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=1))), None],  # noqa: DTZ001
+        ["\ud800", "a", None],
+    ],
+)
 def test_a_frame_of_the_result_changes_no_value(library, values):
     counts = {"ok": 3, "cached": 0, "failed": 0, "skipped": 0}
     frame = MapResult("f@1.0.0", values, {}, counts, "id", library=library).to_frame()
