@@ -40,11 +40,14 @@ class Mapped(Protocol):
     """What the record of a map shows: the attributes of a `MapResult`."""
 
     tool: str
-    values: list[Any]
     errors: dict[int, str]
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
     duration_ms: float
+
+    @property
+    def values(self) -> list[Any]:
+        """The values of the rows; None where a row failed."""
 
     @property
     def facts(self) -> list[str]:

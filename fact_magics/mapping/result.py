@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import CellError
 from fact_magics.text import one_line, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
 KINDS = ("ok", "cached", "failed", "skipped")
 """How a row can end; `MapResult.counts` has a number for each."""
@@ -18,8 +18,10 @@ _SHOWN = 3
 _EXACT_IN_FLOATS = 1 << 53
 
 
-class MapResult(Sequence[Any]):
+class MapResult(list[Any]):
     """The values of a map in the order of the rows; None where a row failed or was not run.
+
+    It is a list, because pandas takes no other sequence as a mask of rows or as the data of a DataFrame.
 
     Attributes
     ----------
@@ -55,8 +57,8 @@ class MapResult(Sequence[Any]):
         duration_ms: float = 0.0,
         library: str = "pandas",
     ) -> None:
+        super().__init__(values)
         self.tool = tool
-        self.values = values
         self.errors = errors
         self.counts = counts
         self.map_id = map_id
@@ -66,25 +68,10 @@ class MapResult(Sequence[Any]):
         self._index = index
         self._library = library
 
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Any]: ...
-    def __getitem__(self, index: int | slice) -> Any:
-        return self.values[index]
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.values)
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, MapResult):
-            return self.values == other.values and self.errors == other.errors
-        return self.values == other if isinstance(other, list) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]
+    @property
+    def values(self) -> list[Any]:
+        """A list of the values alone."""
+        return [*self]
 
     def to_frame(self) -> Any:
         """Build a DataFrame with the columns ``result`` and ``error``, and the index of the input.
@@ -96,8 +83,8 @@ class MapResult(Sequence[Any]):
             import polars as pl
 
             try:
-                values = pl.Series("result", self.values)
-            except (TypeError, OverflowError, pl.exceptions.PolarsError):  # values of several types
+                values = pl.Series("result", self.values, dtype=pl.Object if _mix_zones(self) else None)
+            except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):  # such as several types
                 values = pl.Series("result", self.values, dtype=pl.Object)
             return pl.DataFrame([values, pl.Series("error", errors, dtype=pl.String)])
         try:
@@ -105,8 +92,11 @@ class MapResult(Sequence[Any]):
         except ImportError:
             raise CellError("pandas is not installed.", hint="Run %pip install pandas.") from None
         index = self._index if self._index is not None and len(self._index) == len(self) else None
-        dtype = None if self.values and not _is_rounded_as_floats(self.values) else object
-        results = pd.Series(self.values, index=index, dtype=dtype)
+        try:
+            dtype = None if self and not _are_rounded_as_floats(self) else object
+            results = pd.Series(self.values, index=index, dtype=dtype)
+        except ValueError:  # such as text that is not Unicode
+            results = pd.Series(self.values, index=index, dtype=object)
         return pd.DataFrame({"result": results, "error": pd.Series(errors, index=index, dtype=object)})
 
     @property
@@ -127,7 +117,12 @@ class MapResult(Sequence[Any]):
         return "\n".join((*lines, *(f"  {note}" for note in self.notes)))
 
 
-def _is_rounded_as_floats(values: Sequence[Any]) -> bool:
+def _are_rounded_as_floats(values: Sequence[Any]) -> bool:
     """Tell whether integers would lose digits as floats, which pandas makes of them if a value is None."""
     is_large = any(type(value) is int and abs(value) > _EXACT_IN_FLOATS for value in values)
     return is_large and any(type(value) is not int for value in values)
+
+
+def _mix_zones(values: Sequence[Any]) -> bool:
+    """Tell whether only some datetimes have a time zone, of which polars would make other times."""
+    return len({value.tzinfo is None for value in values if isinstance(value, datetime)}) > 1

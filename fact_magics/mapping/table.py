@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fact_magics.errors import InvalidInput, did_you_mean
 from fact_magics.text import one_line, plural
 from fact_magics.values import ValueTypeError, brief, normalise
+from fact_magics.values.foreign import reading_method
 
 if TYPE_CHECKING:
     from fact_magics.signature import Signature
@@ -156,6 +157,11 @@ class Table:
         while part := rows.take(next(sizes), PART_SECONDS):
             read = []
             for number, row in enumerate(part, start):
+                if number == 0 and _is_frame(row):
+                    raise InvalidInput(
+                        f"Each item is a table of its own, of type {type(row).__name__}.",
+                        hint="Map each of them by itself, or join them to one table.",
+                    )
                 if not isinstance(row, Mapping) and number == 0:
                     raise InvalidInput(
                         f"The rows are of type {type(row).__name__}, not dicts.",
@@ -176,12 +182,18 @@ class Table:
 
 
 def _taken(column: Any, start: int, size: int) -> list[Any]:
-    """Return the next items of a column as plain values; an item that can't be plain fails in its own row."""
+    """Return the next items of a column: scalars as plain values, other objects as they are.
+
+    The row of an object converts it, for the tool may take it as it is, such as a DataFrame.
+    """
     if isinstance(column, Pulled):
         return column.take(size)
     part = column.iloc[start : start + size] if hasattr(column, "iloc") else column[start : start + size]
-    if isinstance(part, list):
-        return part
+    if isinstance(part, list | tuple) or getattr(part, "ndim", 1) > 1:
+        return [*part]
+    if getattr(getattr(part, "dtype", None), "kind", "") == "O" and hasattr(part, "tolist"):
+        is_pandas = hasattr(part, "isna")  # where NaN marks a missing object
+        return [None if is_pandas and type(item) is float and math.isnan(item) else item for item in part.tolist()]
     try:
         plain: Any = normalise(part)
     except ValueTypeError:
@@ -244,7 +256,17 @@ def read_columns(signature: Signature, given: Mapping[str, Any]) -> Table:
     return table
 
 
+def refuse_unread(value: object) -> None:
+    """Raise `InvalidInput` for a lazy frame, a data set or a stream, whose rows are not read yet."""
+    if method := reading_method(value):
+        kind = type(value).__name__
+        raise InvalidInput(
+            f"The rows of the {kind} are not read yet.", hint=f"Map the result of its {method}()."
+        )
+
+
 def _column(name: str, items: Any) -> Any:
+    refuse_unread(items)
     kind = type(items).__name__
     if isinstance(items, str | bytes | bytearray | Mapping) or not isinstance(items, Iterable):
         raise InvalidInput(
@@ -256,7 +278,7 @@ def _column(name: str, items: Any) -> Any:
     if hasattr(items, "columns"):
         raise InvalidInput(
             f"The values for {name} are a table, of type {kind}.",
-            hint=f"Give one of its columns, or map the {kind} itself.",
+            hint=f"Give one of its columns or a list of tables, or map the {kind} itself.",
         )
     if hasattr(items, "__len__"):
         return items if hasattr(items, "iloc") or _has_slices(items) else list(items)
@@ -286,11 +308,13 @@ def is_table(value: Any) -> bool:
 
 
 def _is_frame(value: Any) -> bool:
-    return hasattr(value, "columns") and hasattr(value, "__len__") and hasattr(value, "__getitem__")
+    # A LazyFrame has no length, and its columns are slow to find.
+    return hasattr(value, "__len__") and hasattr(value, "columns") and hasattr(value, "__getitem__")
 
 
 def read_table(signature: Signature, value: Any, fixed: Mapping[str, Any]) -> Table:
     """Read a frame, a dict of columns, or dicts as rows; leave out columns that the tool does not take."""
+    refuse_unread(value)
     known = [parameter.name for parameter in signature.parameters if parameter.name not in fixed]
     if _is_frame(value) or isinstance(value, Mapping):
         names = _names_of(value)
@@ -344,10 +368,12 @@ def _need(signature: Signature, taken: list[str], names: list[str], fixed: Mappi
     if missing:
         names = [*map(str, names)]
         shown = ", ".join(one_line(name, 60) for name in names[:_NAMES_SHOWN])
-        near = did_you_mean(missing[0], names)
+        way_out = "Rename one, or write NAME = each(…) lines."
+        if signature.takes_many(missing[0]):
+            way_out = f"To pass the whole table as {missing[0]}, write {signature.name}(…)."
         raise InvalidInput(
             f"The table has no column {missing[0]!r}, which {signature.name} needs.",
-            hint=near or f"Its columns are {shown or 'none'}. Rename one, or write NAME = each(…) lines.",
+            hint=did_you_mean(missing[0], names) or f"Its columns are {shown or 'none'}. {way_out}",
         )
     if not taken:
         raise InvalidInput(

@@ -65,13 +65,14 @@ def _skeleton(tool: Tool) -> str:
 
 def _table(tool: Tool, body: str, namespace: dict[str, Any]) -> Table:
     from fact_magics.errors import InvalidInput
-    from fact_magics.mapping.table import Each, each, is_table, read_columns, read_table
+    from fact_magics.mapping.table import Each, each, is_table, read_columns, read_table, refuse_unread
 
     read = read_map_body(body, namespace, each)
     signature = tool.loaded.signature
     if "lines" in read:
         return read_columns(signature, read["lines"])
     value = read["table"]
+    refuse_unread(value)
     if is_table(value):
         return read_table(signature, value, {})
     if isinstance(value, Each) or not hasattr(value, "__iter__") or isinstance(value, str | bytes):

@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     from fact_magics.tool import Example, ToolOutput
 
 # Classes, given by name because loading the extension must not import them.
-_SHOWN = (
-    "fact_magics.core.handle.Tool",
-    "fact_magics.tool.ToolOutput",
-    "fact_magics.mapping.result.MapResult",
-)
+_MAP_RESULT = "fact_magics.mapping.result.MapResult"
+_SHOWN = ("fact_magics.core.handle.Tool", "fact_magics.tool.ToolOutput", _MAP_RESULT)
 _IN_RECORDS = ("text/plain", "text/html")
 
 
@@ -51,12 +48,16 @@ class Presenter:
         for formatter, show in self._formatters:
             for kind in _SHOWN:
                 formatter.for_type(kind, show)
+        # A MapResult is a list, and IPython's own printer of lists would come before the record.
+        self._plain = display.formatters["text/plain"]
+        self._plain.for_type(_MAP_RESULT, _print)
 
     def close(self) -> None:
         """Remove the formatters from the shell."""
         for formatter, _ in self._formatters:
             for kind in _SHOWN:
                 formatter.pop(kind, None)
+        self._plain.pop(_MAP_RESULT, None)
 
     def view(self, arguments: Arguments, title: str, examples: Sequence[Example] | None = None) -> View:
         """Create the view of a generation, or of a run if `examples` is None."""
@@ -135,6 +136,11 @@ class Presenter:
 
 def _nothing(_: object) -> None:
     pass
+
+
+def _print(value: MapResult, printer: Any, _cycle: bool) -> None:
+    is_whole = len(printer.stack) == 1  # not a part of another value
+    printer.text(_bundle(value)["text/plain"] if is_whole else repr(value))
 
 
 def _bundle(

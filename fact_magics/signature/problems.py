@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import KeysView, ValuesView
+from math import isnan
 from typing import TYPE_CHECKING
 
 from fact_magics.text import one_line, plural
@@ -25,7 +26,7 @@ def problems_of(error: ValidationError) -> dict[str, str]:
         name = str(detail["loc"][0])
         count = counts[name] - 1
         more = f" ({plural(count, 'more problem')} in {name})" if count else ""
-        problems.setdefault(name, _problem(detail, name) + more)
+        problems.setdefault(name, _problem(detail, name) + _conversion(detail) + more)
     return problems
 
 
@@ -53,6 +54,15 @@ def _problem(detail: ErrorDetails, name: str, *, skip: int = 1) -> str:
         return f"{place}: unknown field"
     message = _SUBJECT.sub("should", detail["msg"]).replace(" after validation", "")
     return f"{place}: {one_line(message, 160)}, got {brief(detail['input'])}"
+
+
+def _conversion(detail: ErrorDetails) -> str:
+    """Say how to convert a float that pandas made of an integer, because its column has gaps."""
+    value = detail["input"]
+    if detail["type"] != "int_type" or type(value) is not float or not (isnan(value) or value.is_integer()):
+        return ""
+    number = "" if isnan(value) else "it with int(…), or "
+    return f'; convert {number}its column with .astype("Int64")'
 
 
 def has_rows(value: object) -> bool:

@@ -28,6 +28,7 @@ _CELLS = frozenset(
     | {date, datetime, time, timedelta, Decimal, UUID}
 )
 _TEXT = {str, type(None)}
+_DTYPES = {"LongDoubleDType": "float64", "CLongDoubleDType": "complex128", "StringDType": "object"}
 _DAY_SECONDS = 86_400
 _MOST_ROWS = 1 << 31
 _MOST_LEVELS = 100
@@ -61,7 +62,9 @@ def write_column(column: Any, writer: Writer) -> list[object]:
 
 
 def _foreign_dtype(dtype: object) -> ValueTypeError:
-    return ValueTypeError(f"data of dtype {str(dtype)[:60]}", "data of another dtype")
+    plain = _DTYPES.get(type(dtype).__name__) or getattr(dtype, "subtype", None)  # of a sparse dtype
+    instead = f'its .astype("{plain}")' if plain else "data of another dtype"
+    return ValueTypeError(f"data of dtype {str(dtype)[:60]}", instead)
 
 
 def read_column(described: object, reader: Reader) -> Any:
@@ -165,9 +168,7 @@ def _zone(zone: Any) -> object:
     offset = zone.utcoffset(None) if isinstance(zone, timezone) else timedelta(0)
     if (name == "UTC" or isinstance(zone, timezone)) and not offset.microseconds:
         return offset // timedelta(seconds=1)
-    raise ValueTypeError(
-        f"a time zone of type {type(zone).__name__}", "one of zoneinfo, such as Europe/Paris,"
-    )
+    raise ValueTypeError(f"a time zone of type {type(zone).__name__}", "one of zoneinfo, as Europe/Paris is")
 
 
 def _read_zone(described: object) -> Any:

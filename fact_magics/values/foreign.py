@@ -211,6 +211,8 @@ def _from_numpy(value: Any, _base: str, depth: int) -> object:
 
 def _from_pandas(value: Any, base: str, depth: int) -> object:
     name = type(value).__name__
+    if isinstance(value, tuple):  # a row of itertuples()
+        return tuple(_normalise_items(value, depth))
     if name in {"NaTType", "NAType"}:
         return None
     if base == "Timestamp":
@@ -324,11 +326,15 @@ _READING = ("collect", "compute", "read_all", "to_table")
 """The methods by which lazy frames, data sets and streams read their rows."""
 
 
+def reading_method(value: object) -> str | None:
+    """Name the method that reads the rows of a lazy frame, a data set or a stream; None for other objects."""
+    return next((method for method in _READING if callable(getattr(type(value), method, None))), None)
+
+
 def _unsupported(value: object) -> ValueTypeError:
-    for method in _READING:
-        if callable(getattr(type(value), method, None)):
-            problem = f"a {type(value).__name__}, whose rows are not read yet,"
-            return ValueTypeError(problem, f"the result of its {method}()")
+    if method := reading_method(value):
+        problem = f"a {type(value).__name__}, whose rows are not read yet,"
+        return ValueTypeError(problem, f"the result of its {method}()")
     problem, instead = next(words for base, *words in _UNSUPPORTED if isinstance(value, base))
     name = value.__name__ if isinstance(value, FunctionType | ModuleType) else ""
     return ValueTypeError(problem.format(kind=type(value).__name__, name=name), instead)

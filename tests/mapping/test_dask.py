@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging.handlers
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -172,7 +174,11 @@ async def test_a_row_on_which_each_worker_dies_fails_alone(core, keep, cluster, 
 
 
 @pytest.mark.parametrize("victim", ["workers", "scheduler"])
-async def test_a_cluster_that_is_lost_ends_the_map(core, keep, folder, tmp_path_factory, monkeypatch, victim):
+async def test_a_cluster_that_is_lost_ends_the_map_in_one_line(
+    core, keep, folder, tmp_path_factory, monkeypatch, victim
+):
+    logged = logging.handlers.QueueHandler(queue.SimpleQueue())
+    monkeypatch.setattr(logging.getLogger("distributed"), "handlers", [logged])
     monkeypatch.setattr("fact_magics.mapping.dask.cluster._GONE_SECONDS", 1.0)
     tool = await keep(LONG)
     with DaskCluster(tmp_path_factory.mktemp("lost")) as lost:
@@ -182,6 +188,7 @@ async def test_a_cluster_that_is_lost_ends_the_map(core, keep, folder, tmp_path_
         lost.kill(worker) if victim == "workers" else lost.scheduler.kill()
         with pytest.raises(FactError, match=r"at tcp://.* was lost\. Run the map again"):
             await running
+    assert logged.queue.empty()
 
 
 async def test_a_stopped_map_ends_its_rows_on_the_workers(core, keep, cluster, folder):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import datetime, timedelta, timezone
 
+import dask.bag
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from fact_magics.errors import InvalidInput
 from fact_magics.mapping.result import MapResult
-from fact_magics.mapping.table import each, read_columns, read_table
+from fact_magics.mapping.table import each, is_table, read_columns, read_table
 from fact_magics.signature import read_signature
 from fact_magics.signature.source import ToolSource
 
@@ -61,6 +64,46 @@ def test_a_table_gives_fields_by_name_and_leaves_out_what_the_tool_does_not_take
     table = read_table(SIGNATURE, frame, {})
     assert rows(table) == [{"text": "a", "n": 1}, {"text": "b", "n": 2}]
     assert (table.left_out, table.total) == (("other",), 2)
+
+
+_PARTS = [pd.DataFrame({"n": [1]}, index=["x"]), pd.DataFrame({"n": [2]}, index=["y"])]
+
+
+@pytest.mark.parametrize(
+    "items", [pd.Series(_PARTS), tuple(_PARTS), pd.DataFrame({"part": _PARTS})["part"].to_numpy()]
+)
+def test_tables_in_a_column_stay_as_they_are(items):
+    found = rows(read_columns(SIGNATURE, {"text": each(items)}))
+    assert all(row["text"] is part for row, part in zip(found, _PARTS, strict=True))
+
+
+def test_the_rows_of_an_array_keep_its_dtype():
+    first, _ = rows(read_columns(SIGNATURE, {"text": each(np.zeros((2, 3), "float32"))}))
+    assert (first["text"].dtype, first["text"].shape) == ("float32", (3,))
+
+
+def test_nan_is_missing_in_an_object_column_of_pandas_but_not_in_an_array():
+    mixed = np.array([1, np.nan, None], dtype=object)
+    assert [row["text"] for row in rows(read_columns(SIGNATURE, {"text": each(pd.Series(mixed))}))] == [
+        1,
+        None,
+        None,
+    ]
+    assert rows(read_columns(SIGNATURE, {"text": each(mixed)}))[1]["text"] is np.nan
+
+
+@pytest.mark.parametrize(
+    ("annotation", "hint"),
+    [
+        ("list[float]", "Its columns are a. To pass the whole table as xs, write f(…)."),
+        ("float", "Its columns are a. Rename one, or write NAME = each(…) lines."),
+    ],
+)
+def test_a_table_for_a_tool_that_takes_it_whole_is_refused_with_the_call(annotation, hint):
+    signature = read_signature(f"def f(xs: {annotation}) -> float: ...", "f")
+    with pytest.raises(InvalidInput) as raised:
+        read_table(signature, pd.DataFrame({"a": [1]}), {})
+    assert raised.value.hint == hint
 
 
 def test_what_has_no_slices_is_read_item_by_item():
@@ -119,6 +162,30 @@ def test_a_slow_iterator_decides_how_many_rows_a_part_has(monkeypatch):
         rows(table)
 
 
+@pytest.mark.parametrize(
+    ("unread", "hint"),
+    [
+        (pl.LazyFrame({"text": ["a"]}), r"The rows of the LazyFrame .* its collect\(\)"),
+        (pa.table({"text": ["a"]}).to_reader(), r"The rows of the RecordBatchReader .* its read_all\(\)"),
+        (dask.bag.from_sequence(["a"]), r"The rows of the Bag .* its compute\(\)"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_rows_that_are_not_read_yet_are_refused_with_the_method_that_reads_them(unread, hint):
+    assert not is_table(unread)
+    for read in (
+        lambda: read_columns(SIGNATURE, {"text": each(unread)}),
+        lambda: read_table(SIGNATURE, unread, {}),
+    ):
+        with pytest.raises(InvalidInput, match=f"(?s){hint}"):
+            read()
+
+
+def test_rows_that_are_tables_are_refused_with_what_to_do():
+    with pytest.raises(InvalidInput, match=r"of type DataFrame\.\nMap each of them by itself, or join them"):
+        rows(read_table(SIGNATURE, iter([pd.DataFrame({"text": ["a"]})]), {}))
+
+
 def test_lengths_that_only_iterators_know_are_compared_as_they_end():
     columns = {"text": each(iter("abc")), "n": each(iter(range(9)))}
     with pytest.raises(InvalidInput, match="The column 'text' ends after 3 rows, but 'n' has 4"):
@@ -150,11 +217,28 @@ def test_a_frame_of_the_result_keeps_the_index_and_has_the_errors():
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-@pytest.mark.parametrize("values", [[2**60 + 1, None, 3], [2**60 + 1, 0.5, "x"]])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [2**60 + 1, None, 3],
+        [2**60 + 1, 0.5, "x"],
+        [datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=1))), None],  # noqa: DTZ001
+        ["\ud800", "a", None],
+    ],
+)
 def test_a_frame_of_the_result_changes_no_value(library, values):
     counts = {"ok": 3, "cached": 0, "failed": 0, "skipped": 0}
     frame = MapResult("f@1.0.0", values, {}, counts, "id", library=library).to_frame()
     assert [*frame["result"]] == values
+
+
+def test_pandas_takes_a_result_as_a_column_as_a_mask_and_as_the_data_of_a_frame():
+    frame = pd.DataFrame({"a": [1, 2, 3]})
+    counts = {"ok": 3, "cached": 0, "failed": 0, "skipped": 0}
+    keep = MapResult("f@1.0.0", [True, False, True], {}, counts, "id")
+    assert pd.DataFrame(keep)[0].tolist() == keep.values == [True, False, True]
+    assert frame[keep]["a"].tolist() == frame.loc[keep]["a"].tolist() == [1, 3]
+    assert frame.assign(keep=keep)["keep"].tolist() == keep[:] == [*keep]
 
 
 def test_columns_that_are_not_taken_are_told_whatever_they_are_called():

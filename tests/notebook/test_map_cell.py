@@ -63,6 +63,18 @@ def test_a_column_varies_and_the_rest_is_the_same_for_each_row(shell, run):
     assert "each" not in shell.user_ns
 
 
+def test_a_result_shows_its_record_again_and_one_line_inside_another_value(shell, run):
+    run('%%fact_map slugify --into shown\ntext = each(["Some Title", "Other"])')
+    _, alone = run("shown")
+    _, inside = run("[shown]")
+    assert "slugify@1.0.0 · 2 rows · " in alone
+    assert "['some-title', 'other']" in alone
+    assert "[<MapResult slugify@1.0.0 · 2 rows · " in inside
+    formats, _ = shell.display_formatter.format(shell.user_ns["shown"])
+    assert formats["text/plain"] in alone
+    assert "<strong>slugify@1.0.0</strong>" in formats["text/html"]
+
+
 def test_a_table_gives_fields_by_name_and_the_record_names_what_is_left_out(run):
     result, out = run('%%fact_map slugify\n[{"text": "A b", "id": 1}, {"text": "", "id": 2}]')
     assert result.result.values == ["a-b", None]

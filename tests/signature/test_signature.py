@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import sys
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -566,6 +567,20 @@ class TestCalls:
     def test_the_first_of_several_problems_in_a_field_is_told(self):
         with pytest.raises(InvalidInput, match=r"^x\['a'\]: .* got 'b' \(2 more problems in x\)"):
             read("def f(x: dict[str, int]) -> None: ...").validate({"x": {"a": "b", "c": "d", "e": "f"}})
+
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [
+            (3.0, 'got 3.0; convert it with int(…), or its column with .astype("Int64")'),
+            (math.nan, 'got nan; convert its column with .astype("Int64")'),
+            (2.5, "got 2.5"),
+        ],
+    )
+    def test_an_integer_from_a_column_with_gaps_is_refused_with_how_to_convert_it(self, value, said):
+        for annotation, given, place in (("int | None", value, ""), ("list[int]", [value], "[0]")):
+            with pytest.raises(InvalidInput) as caught:
+                read(f"def f(n: {annotation}) -> None: ...").validate({"n": given})
+            assert caught.value.line == f"n{place}: should be a valid integer, {said}"
 
     def test_arguments_that_can_t_be_matched_come_before_the_signature(self):
         signature = read("def f(a: int, b: int = 1) -> None: ...")

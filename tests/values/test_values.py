@@ -224,6 +224,7 @@ class TestForeignObjects:
             (pd.NaT, None),
             (pd.NA, None),
             (pd.DataFrame(), []),
+            ([*pd.DataFrame({"n": [1], "s": ["a"]}).itertuples()], [(0, 1, "a")]),
             (Colour.RED, "r"),
             (Word.ONE, "one"),
             (Pair(1, 2), (1, 2)),

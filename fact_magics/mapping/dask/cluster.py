@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import pkgutil
 import warnings
 from contextlib import suppress
@@ -15,6 +16,7 @@ from distributed.client import FutureCancelledError
 
 from fact_magics.errors import FactError
 from fact_magics.mapping.dask import wire, worker
+from fact_magics.quiet import begin_work, quieten
 from fact_magics.store import new_id
 from fact_magics.text import one_line
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from fact_magics.mapping.dask.local import LocalCluster
     from fact_magics.sandbox.limits import Limits
     from fact_magics.sandbox.outcome import Call
+
+quieten("distributed", below=logging.CRITICAL)  # a lost cluster is the error of the map
 
 _CONNECT_SECONDS = 10.0
 _PREPARE_SECONDS = 60.0
@@ -86,10 +90,7 @@ class Cluster:
                 # Where nothing listens, Dask would try again until the time is over.
                 _, writer = await asyncio.open_connection(at.hostname, at.port)
                 writer.close()
-                self._client = Client(
-                    address, asynchronous=True, security=security, set_as_default=False, timeout="1h"
-                )
-                await self._client
+                await asyncio.create_task(self._open(address, security))
         except TimeoutError:
             reason = f"no scheduler answered within {_CONNECT_SECONDS:g} s"
         except ConnectionRefusedError:
@@ -102,6 +103,13 @@ class Cluster:
             f"{self._name} can't be reached: {reason}.",
             hint="Check the address that its scheduler printed, or write --on dask.",
         )
+
+    async def _open(self, address: str, security: Security | None) -> None:
+        begin_work()  # in this task, and in those that the client starts
+        self._client = Client(
+            address, asynchronous=True, security=security, set_as_default=False, timeout="1h"
+        )
+        await self._client
 
     async def _check_workers(self) -> None:
         with suppress(TimeoutError):
