@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 from kernels import Kernel
+from late import made
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from fact_magics.testing import ModelServer
 
@@ -24,6 +26,9 @@ REPOSITORY = Path(__file__).parent.parent
 _SECRETS = ("_API_KEY", "_BASE_URL", "_API_BASE")
 # Cells that make a tool would each take a second more. The tests of probing switch it on again.
 os.environ.setdefault("FACT_PROBE", "off")
+# Hundreds of processes import the package; without its byte code, each of them would compile it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A busy machine may be slow to make random values, and slow to run a test once.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -65,12 +70,30 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) * 3 // 2
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Do not look for garbage among the million objects of a collection: they stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that no worker is left alone with it at the end."""
     items.sort(
         key=lambda item: (item.get_closest_marker("early") is None, item.get_closest_marker("kernel") is None)
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Make a test's large parameters when it runs."""
+    with made(item):
+        return (yield)
 
 
 @pytest.fixture

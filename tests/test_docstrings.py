@@ -86,28 +86,31 @@ def documented(path: Path) -> Iterator[Documented]:
                 waiting.append(node)
 
 
-PUBLIC = [found for path in FILES for found in documented(path)]
+@pytest.fixture(scope="module")
+def public():
+    """All that is public, found once; not while the tests are collected, which each worker does."""
+    return [found for path in FILES for found in documented(path)]
 
 
-def test_there_is_something_to_look_at():
-    assert len(PUBLIC) > 500
+def test_there_is_something_to_look_at(public):
+    assert len(public) > 500
 
 
-def test_documented_parameters_exist_and_have_a_type():
+def test_documented_parameters_exist_and_have_a_type(public):
     wrong = [
         f"{found.place}: {name}"
-        for found in PUBLIC
+        for found in public
         for name, kind in found.entries.items()
         if name not in found.parameters or not (kind or found.parameters[name].annotation)
     ]
     assert wrong == []
 
 
-def test_a_time_says_its_unit():
+def test_a_time_says_its_unit(public):
     """By its name, as ``timeout_seconds`` does, or in the docstring."""
     wrong = [
         f"{found.place}: {name}"
-        for found in PUBLIC
+        for found in public
         for name in found.parameters
         if _TIMES.search(name) and "second" not in found.doc
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from late import Late
 
 from fact_magics.errors import InvalidResult
 from fact_magics.signature import read_signature
@@ -110,17 +111,17 @@ async def outcome_of(walled: Walled, claim: bytes) -> Outcome:
     return outcome
 
 
-COLLIDING = ",".join(str(number * (2**61 - 1)) for number in range(20_000))
-PAIRS = ",".join(f"[{number * (2**61 - 1)},0]" for number in range(20_000))
+def colliding(item: str) -> str:
+    return ",".join(item.format(number * (2**61 - 1)) for number in range(20_000))
 
 
 @pytest.mark.parametrize(
     "claim",
     [
-        f'{{"$set":[{COLLIDING}]}}',
-        f'{{"$frozenset":[{COLLIDING}]}}',
-        f'{{"$dict":[{PAIRS}]}}',
-        f"[{','.join(['[]'] * 5_000_000)}]",
+        Late(lambda: f'{{"$set":[{colliding("{}")}]}}'),
+        Late(lambda: f'{{"$frozenset":[{colliding("{}")}]}}'),
+        Late(lambda: f'{{"$dict":[{colliding("[{},0]")}]}}'),
+        Late(lambda: f"[{','.join(['[]'] * 5_000_000)}]"),
     ],
     ids=["a set of one hash", "a frozen set of one hash", "a dict of one hash", "millions of lists"],
 )
@@ -132,7 +133,10 @@ def test_a_result_that_takes_long_to_read_is_refused(claim: str) -> None:
         signature.read_result(claim.encode())
 
 
-@pytest.mark.parametrize("value", [set(range(200_000)), {1: 2, (1, 2): 3}, ["[" * 5_000_000], {0.5, -1, -2}])
+@pytest.mark.parametrize(
+    "value",
+    [Late(lambda: set(range(200_000))), {1: 2, (1, 2): 3}, Late(lambda: ["[" * 5_000_000]), {0.5, -1, -2}],
+)
 def test_what_is_only_large_is_read(value: object) -> None:
     signature = read_signature("from typing import Any\ndef tool() -> Any: ...", "tool")
     assert signature.read_result(encode(value)) == value

@@ -8,6 +8,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
+from late import Late
 from waiting import until_async
 
 from fact_magics import FactCore, ToolSpec, load_settings
@@ -323,11 +324,11 @@ class TestBadFiles:
             ("model_list: []\n---\nmodel_list: []\n", "can't be read as YAML"),
             ("model_list: [{[a]: b}]\n", "can't be read as YAML"),
             ("model_list: " + "[" * 500, "is too large once"),
-            ("model_list: " + "[" * 900_000, "is too large once"),
-            ("model_list:\n" + "- a\n" * 100_000, "is too large once"),
+            (Late(lambda: "model_list: " + "[" * 900_000), "is too large once"),
+            (Late(lambda: "model_list:\n" + "- a\n" * 100_000), "is too large once"),
             ("model_list: &a [*a]\n", "an alias without an anchor, or an alias inside its own value"),
             ("model_list: *nobody\n", "an alias without an anchor, or an alias inside its own value"),
-            ("model_list: []\n" + "#" * 1_000_000, "larger than 1,000,000 bytes"),
+            (Late(lambda: "model_list: []\n" + "#" * 1_000_000), "larger than 1,000,000 bytes"),
         ],
     )
     def test_a_file_that_can_t_be_read_is_one_note(self, tmp_path, text, told):

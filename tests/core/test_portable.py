@@ -8,6 +8,7 @@ import random
 import re
 
 import pytest
+from late import Late
 from pydantic import SecretStr
 
 from fact_magics.core import portable
@@ -262,7 +263,7 @@ class TestRefusal:
             (b"\x7fELF\0\0", "binary"),
             (b"# /// fact-tool\n\xff\xfe", "not UTF-8"),
             ("# /// fact-tool\n".encode("utf-16"), "binary"),
-            (b"# /// fact-tool\n" + b"#" * 1_000_000, "larger than 1,000,000 bytes"),
+            (Late(lambda: b"# /// fact-tool\n" + b"#" * 1_000_000), "larger than 1,000,000 bytes"),
         ],
     )
     def test_what_is_no_text_is_refused_in_one_line(self, data, told):
@@ -273,12 +274,12 @@ class TestRefusal:
     @pytest.mark.parametrize(
         "line",
         [
-            "a" + ".a" * 300_000 + " = 1",
-            "tags = [{a" + ".a" * 300_000 + " = 1}]",
-            "x = " + "[" * 300_000,
-            'name = "' + "\\" * 300_000,
-            "contract = '''\n# x'''\n# a" + ".a" * 300_000 + " = 1\n# '''",
-            'contract = """\n# \\"""\n# a' + ".a" * 300_000 + ' = 1\n# """',
+            Late(lambda: "a" + ".a" * 300_000 + " = 1"),
+            Late(lambda: "tags = [{a" + ".a" * 300_000 + " = 1}]"),
+            Late(lambda: "x = " + "[" * 300_000),
+            Late(lambda: 'name = "' + "\\" * 300_000),
+            Late(lambda: "contract = '''\n# x'''\n# a" + ".a" * 300_000 + " = 1\n# '''"),
+            Late(lambda: 'contract = """\n# \\"""\n# a' + ".a" * 300_000 + ' = 1\n# """'),
         ],
     )
     def test_a_line_that_would_keep_a_toml_reader_busy_is_not_given_to_it(self, line):

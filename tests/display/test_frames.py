@@ -10,13 +10,16 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from bs4 import BeautifulSoup
+from late import Late
 
 from fact_magics.display.frames import COLUMNS, ROWS
 from fact_magics.display.result import show
 
 pytestmark = pytest.mark.slow
 
-LARGE = pd.DataFrame({"n": range(1_000_000), "word": ["a", "b"] * 500_000})
+
+def large() -> pd.DataFrame:
+    return pd.DataFrame({"n": range(1_000_000), "word": ["a", "b"] * 500_000})
 
 
 def parse(html: str) -> BeautifulSoup:
@@ -35,7 +38,7 @@ def rows(node) -> list[list[str]]:
     ("value", "title", "heading", "first"),
     [
         (pd.DataFrame({"n": [1], "word": ["x"]}), "pandas.DataFrame · 1 row by 2 columns", ["n int64", "word str"], ["1", "x"]),
-        (LARGE, "pandas.DataFrame · 1,000,000 rows by 2 columns · the first 20 rows", ["n int64", "word str"], ["0", "a"]),
+        (Late(large), "pandas.DataFrame · 1,000,000 rows by 2 columns · the first 20 rows", ["n int64", "word str"], ["0", "a"]),
         (pd.DataFrame({"n": [1.5]}, pd.Index(["k"], name="key")), "pandas.DataFrame · 1 row by 1 column", ["key str", "n float64"], ["k", "1.5"]),
         (pd.Series([1, None], name="n", dtype="Int64"), "pandas.Series · 2 values", ["n Int64"], ["1"]),
         (pl.DataFrame({"n": [1], "at": [None]}), "polars.DataFrame · 1 row by 2 columns", ["n Int64", "at Null"], ["1", "None"]),
@@ -98,16 +101,16 @@ def test_rows_inside_of_other_data_are_shown_there():
 
 
 def test_many_tables_in_a_list_are_bounded():
-    record = show([LARGE] * 1_000)
+    record = show([large()] * 1_000)
     assert 5 <= len(parse(record.html).select("caption")) <= 20
     assert len(record.html) < 200_000
 
 
 def test_no_more_is_read_than_is_shown(monkeypatch):
     """The record of a large table costs no more than that of a small one."""
-    read, tolist = [], pd.Series.tolist
+    value, read, tolist = large(), [], pd.Series.tolist
     monkeypatch.setattr(pd.Series, "tolist", lambda series: read.append(len(series)) or tolist(series))
-    show(LARGE)
+    show(value)
     assert read == [ROWS, ROWS]
 
 
@@ -118,7 +121,7 @@ HOSTILE = [
     "a\nb\x1b[31m",
     "$x$",
     "`|",
-    "x" * 10**7,
+    Late(lambda: "x" * 10**7),
 ]
 
 

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from uuid import UUID
 
 import pytest
+from late import Late
 
 from fact_magics.display.result import show
 
@@ -130,7 +131,13 @@ class TestText:
         assert pre.text == "\n\nfirst\nsecond"
 
     @pytest.mark.parametrize(
-        "text", ["x" * 1_000_000, "line\n" * 200_000, "\n" * 1_000_000, "é\u202e" * 500_000]
+        "text",
+        [
+            Late(lambda: "x" * 1_000_000),
+            Late(lambda: "line\n" * 200_000),
+            Late(lambda: "\n" * 1_000_000),
+            Late(lambda: "é\u202e" * 500_000),
+        ],
     )
     def test_long_text_is_cut_and_how_much_follows_is_said(self, parse, text):
         result = show(text)
@@ -269,25 +276,25 @@ class TestRows:
 
 
 BIG = {
-    "10,000 keys": {f"key {i}": {"value": i} for i in range(10_000)},
-    "200,000 numbers": list(range(200_000)),
-    "100,000 rows": [{"a": i, "b": "x" * 500} for i in range(100_000)],
-    "rows of 5,000 fields": [{f"f{i}": "x" * 100 for i in range(5_000)}] * 50,
-    "200 levels": nested(200),
-    "wide at every level": {f"a{i}": {f"b{j}": {f"c{k}": ["x" * 90] * 9 for k in range(9)} for j in range(9)} for i in range(9)},
-    "long texts": {f"key {i}": "x" * 1_000_000 for i in range(5)},
-    "long keys": {"k" * 100_000 + str(i): i for i in range(50)},
-    "keys that are tuples": {tuple(range(i, i + 1_000)): i for i in range(50)},
-    "many empty lists": [[[]] * 1_000] * 1_000,
-    "a large set": set(range(100_000)),
-    "many long texts": ["word " * 400] * 300,
-    "many texts of many lines": {f"text {i}": "line\n" * 400 for i in range(60)},
+    "10,000 keys": Late(lambda: {f"key {i}": {"value": i} for i in range(10_000)}),
+    "200,000 numbers": Late(lambda: list(range(200_000))),
+    "100,000 rows": Late(lambda: [{"a": i, "b": "x" * 500} for i in range(100_000)]),
+    "rows of 5,000 fields": Late(lambda: [{f"f{i}": "x" * 100 for i in range(5_000)}] * 50),
+    "200 levels": Late(lambda: nested(200)),
+    "wide at every level": Late(lambda: {f"a{i}": {f"b{j}": {f"c{k}": ["x" * 90] * 9 for k in range(9)} for j in range(9)} for i in range(9)}),
+    "long texts": Late(lambda: {f"key {i}": "x" * 1_000_000 for i in range(5)}),
+    "long keys": Late(lambda: {"k" * 100_000 + str(i): i for i in range(50)}),
+    "keys that are tuples": Late(lambda: {tuple(range(i, i + 1_000)): i for i in range(50)}),
+    "many empty lists": Late(lambda: [[[]] * 1_000] * 1_000),
+    "a large set": Late(lambda: set(range(100_000))),
+    "many long texts": Late(lambda: ["word " * 400] * 300),
+    "many texts of many lines": Late(lambda: {f"text {i}": "line\n" * 400 for i in range(60)}),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", BIG)
-def test_a_large_result_is_cut_with_its_size_said(parse, what):
-    result = show(BIG[what])
+@pytest.mark.parametrize("value", BIG.values(), ids=BIG)
+def test_a_large_result_is_cut_with_its_size_said(parse, value):
+    result = show(value)
     assert len(result.html) < 120_000
     assert len(result.plain) < 60_000
     assert parse(result.html).text

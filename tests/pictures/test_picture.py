@@ -8,6 +8,7 @@ import zlib
 from base64 import b64decode
 
 import pytest
+from late import Late
 
 from fact_magics.display.result import show
 from fact_magics.pictures import image
@@ -118,8 +119,8 @@ BOMB = '<!DOCTYPE svg [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><svg xml
         b"\x89PNG\r\n\x1a\n",
         b"\x89PNG\r\n\x1a\n" + b"x" * 100,
         b"\xff\xd8\xff",
-        b"\xff\xd8\xff\xe0\x00\x00" * 20_000,
-        b"\xff\xd8\xff\xe0\x00\x01" * 20_000,
+        Late(lambda: b"\xff\xd8\xff\xe0\x00\x00" * 20_000),
+        Late(lambda: b"\xff\xd8\xff\xe0\x00\x01" * 20_000),
         b"GIF89a",
         b"a text about <svg> and more",
         "<p>a page with <svg/></p>",
@@ -133,7 +134,7 @@ BOMB = '<!DOCTYPE svg [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><svg xml
         BOMB.encode(),
         '<!DOCTYPE svg [<!ENTITY % x SYSTEM "file:///etc/passwd"> %x;]><svg/>',
         "<svg>\ud800</svg>",
-        "<svg>" + "x" * 3_000_000 + "</svg>",
+        Late(lambda: "<svg>" + "x" * 3_000_000 + "</svg>"),
         ("<!-- " + "-" * 5_000 + " --><svg/>"),
     ],
     ids=range(20),
@@ -144,7 +145,10 @@ def test_what_is_no_picture_is_shown_as_what_it_is(parse, value):
     assert "picture" not in result.plain[:20]
 
 
-@pytest.mark.parametrize("value", [png(60_000, 60_000), png(3, 2) + bytes(3_000_000), GIF[:6] + b"\xff" * 4])
+@pytest.mark.parametrize(
+    "value",
+    [png(60_000, 60_000), Late(lambda: png(3, 2) + bytes(3_000_000)), GIF[:6] + b"\xff" * 4],
+)
 def test_a_picture_too_large_for_a_cell_is_told_of(parse, value):
     result = show(value)
     assert result.plain.endswith("too large to show here")

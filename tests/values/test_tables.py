@@ -326,21 +326,21 @@ class TestArrow:
                 open_table(forged)
 
     @pytest.mark.parametrize(
-        "items",
+        "around",
         [
-            pa.FixedSizeListArray.from_arrays(pa.nulls(1 << 30), 1 << 30),
-            pa.ListArray.from_arrays(pa.array([0, 1 << 30], pa.int32()), pa.nulls(1 << 30)),
-            pa.StructArray.from_arrays(
-                [pa.FixedSizeListArray.from_arrays(pa.nulls(1 << 30), 1 << 30)], ["x"]
+            lambda nulls: pa.FixedSizeListArray.from_arrays(nulls, 1 << 30),
+            lambda nulls: pa.ListArray.from_arrays(pa.array([0, 1 << 30], pa.int32()), nulls),
+            lambda nulls: pa.StructArray.from_arrays(
+                [pa.FixedSizeListArray.from_arrays(nulls, 1 << 30)], ["x"]
             ),
-            pa.DictionaryArray.from_arrays(
-                pa.array([0]), pa.FixedSizeListArray.from_arrays(pa.nulls(1 << 30), 1 << 30)
+            lambda nulls: pa.DictionaryArray.from_arrays(
+                pa.array([0]), pa.FixedSizeListArray.from_arrays(nulls, 1 << 30)
             ),
         ],
-        ids=lambda items: str(items.type).partition("<")[0],
+        ids=["fixed_size_list", "list", "struct", "dictionary"],
     )
-    def test_a_billion_nulls_in_a_few_bytes_are_refused(self, items):
-        buffer = stream_of(pa.table({"a": items}))
+    def test_a_billion_nulls_in_a_few_bytes_are_refused(self, around):
+        buffer = stream_of(pa.table({"a": around(pa.nulls(1 << 30))}))
         assert buffer.nbytes < 1_000
         for kind in ("pyarrow.Table", "polars.DataFrame", "polars.Series"):
             with pytest.raises(WireError, match="take no bytes"):

@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from late import Late
 
 from fact_magics.writing.variables import fill_variables
 
@@ -70,16 +71,17 @@ def test_an_odd_table_is_shown_too(frame, shown):
     assert shown in filled_with(frame)
 
 
-FRAME = pd.DataFrame({"price": [1.5, float("nan")] * 500_000})
+def prices() -> pd.DataFrame:
+    return pd.DataFrame({"price": [1.5, float("nan")] * 500_000})
 
 
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (FRAME.set_index(pd.Index(range(1, 1_000_001), name="id")), "A table of 1,000,000 rows. Index: id: int64. Columns: price: float64. First rows:\nid price\n 1   1.5\n 2   NaN"),
+        (Late(lambda: prices().set_index(pd.Index(range(1, 1_000_001), name="id"))), "A table of 1,000,000 rows. Index: id: int64. Columns: price: float64. First rows:\nid price\n 1   1.5\n 2   NaN"),
         (pd.DataFrame({"n": [1]}, pd.MultiIndex.from_tuples([("a", 1)], names=["k", None])), "Index: k: str, int64. Columns: n: int64. First rows:\nk   n\na 1 1"),
         (pd.DataFrame({"made": pd.to_datetime(["2024-02-29", None])}), "made: datetime64[us]. First rows:\n               made\n2024-02-29 00:00:00\n                NaT"),
-        (FRAME["price"], "A Series of 1,000,000 values. Type: price: float64. First rows:\nprice\n  1.5\n  NaN"),
+        (Late(lambda: prices()["price"]), "A Series of 1,000,000 values. Type: price: float64. First rows:\nprice\n  1.5\n  NaN"),
         (pd.Series([1, None], dtype="Int64"), "A Series of 2 values. Type: Int64. First rows:\n   1\n<NA>"),
         (pd.Index(["a", "b"]), "A Series of 2 values. Type: str. First rows:\na\nb"),
         (pl.Series("n", [1, None]), "A Series of 2 values. Type: n: Int64. First rows:\n   n\n   1\nNone"),
@@ -91,7 +93,7 @@ FRAME = pd.DataFrame({"price": [1.5, float("nan")] * 500_000})
         (np.zeros((0, 3)), "An array of shape (0, 3), float64."),
         (np.array(5), "An array of shape (), int64."),
         (pd.DataFrame(np.zeros((2, 100_000))), "Columns (the first 100 of 100,000): 0: float64, 1: float64"),
-        (pd.DataFrame({"text": ["x" * 10**8]}), f"\n{'x' * 200}…"),
+        (Late(lambda: pd.DataFrame({"text": ["x" * 10**8]})), f"\n{'x' * 200}…"),
     ],
     ids=range(16),
 )  # fmt: skip
