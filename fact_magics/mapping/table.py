@@ -193,7 +193,9 @@ def _taken(column: Any, start: int, size: int) -> list[Any]:
         return [*part]
     if getattr(getattr(part, "dtype", None), "kind", "") == "O" and hasattr(part, "tolist"):
         is_pandas = hasattr(part, "isna")  # where NaN marks a missing object
-        return [None if is_pandas and type(item) is float and math.isnan(item) else item for item in part.tolist()]
+        return [
+            None if is_pandas and type(item) is float and math.isnan(item) else item for item in part.tolist()
+        ]
     try:
         plain: Any = normalise(part)
     except ValueTypeError:
