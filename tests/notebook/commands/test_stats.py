@@ -95,7 +95,7 @@ def test_runs_hits_errors_and_costs_are_counted_in_all_sessions(fact, keep):
         "Cost         $0.0125",
     ):
         assert line in shown.splitlines()
-    assert "2 tools\nTool     Runs  Hits  Errors   Saved" in shown
+    assert "2 tools\nTool     Runs  Hits  Errors  Saved" in shown
 
 
 def test_the_page_shows_charts_and_a_limited_list_of_tools(fact, keep, parse):
