@@ -229,10 +229,11 @@ class Growing:
         about = current.metadata
         yield current.source, Author(about.provider, about.model)
         seen = {current.source}
-        others: list[tuple[str, Any]] = [
-            (version.source, version.metadata) for version in await self._toolbox.versions(about.name)
-        ]
+        versions = await self._toolbox.versions(about.name)
+        others: list[tuple[str, Any]] = [(version.source, version.metadata) for version in versions]
         rows = await self._store.history.generations(tool_name=about.name, limit=_EARLIER)
+        kept = {None, *(version.metadata.id for version in versions)}
+        removed = {row.generation_id for row in rows if row.tool_id not in kept}
         # The shelf's own versions are listed above, if they are the shelf's.
         places = {row.generation_id: place for place, row in reversed([*enumerate(rows)])}
         rows.sort(
@@ -243,7 +244,11 @@ class Growing:
                 -row.attempt,
             )
         )
-        others += [(row.source, row) for row in rows if row.source and row.provider != SHELF]
+        others += [
+            (row.source, row)
+            for row in rows
+            if row.source and row.provider != SHELF and row.generation_id not in removed
+        ]
         for source, origin in others:
             if source not in seen and tuple(origin.permissions) == about.permissions:
                 seen.add(source)

@@ -105,7 +105,7 @@ def _candidates(accepted: Sequence[Attempt], *, is_stored: bool) -> Record:
         named = f"candidate{'s' if are_several else ''} {numbers}"
         what = f"{'were' if are_several else 'was'} accepted{' too' if is_stored else ', but not stored'}"
         if is_stored and place == 0:
-            what = "became the version"
+            what = "have the version's source" if are_several else "became the version"
         elif is_stored and first.group is not None:
             verb = "give" if are_several else "gives"
             what = f"{verb} other answers" if first.group > 1 else f"{verb} the same answers"

@@ -89,6 +89,19 @@ async def test_an_earlier_candidate_that_holds_is_taken_without_a_model(settings
     assert len(server.requests) == 3
 
 
+async def test_a_tool_that_was_removed_gives_no_candidate(settings, server):
+    server.writes(OTHER)
+    server.writes(CLIP)
+    server.writes(OTHER)
+    async with FactCore(settings) as core:
+        await core.generate(SPEC)
+        await core.remove_tool("clip")
+        await core.generate(SPEC)
+        text = '>>> clip("abc", 0)\n"abc"'
+        await core.grow(example(text), grown(text))
+    assert len(server.requests) == 3
+
+
 async def test_else_the_failure_goes_to_the_model(settings, server):
     server.writes(CLIP)
     server.writes(OTHER)

@@ -172,7 +172,7 @@ class TestGenerationRecord:
         record = generation_record(ended)
         table = parse(record.html).all("details")[0].all("table")[0]
         assert [row[:3] for row in table.rows[1:]] == [
-            ["2, 3", "became the version", ""],
+            ["2, 3", "have the version's source", ""],
             ["1, 4", "give other answers", "half(1)"],
         ]
         assert "candidates 1, 4 give other answers, as to half(1)" in record.plain
