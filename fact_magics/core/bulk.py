@@ -99,6 +99,13 @@ class BulkRows:
             for position, (wire, key) in enumerate(zip(wires, keys, strict=True), start)
         ]
 
+    def look_up(self, plans: Sequence[Plan]) -> list[CacheEntry | None]:
+        """Find answers as `recall` does, and count the hits and misses of the memory."""
+        found = self.recall(plans)
+        if plans and not plans[0].fresh:
+            self._answers.count(found)
+        return found
+
     def recall(self, plans: Sequence[Plan]) -> list[CacheEntry | None]:
         """Find the answers of rows in memory, and among those of this map that may not be stored yet."""
         if not plans or plans[0].fresh:

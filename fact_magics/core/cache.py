@@ -155,8 +155,13 @@ class AnswerCache:
         return self._in_time(planned, entry) if entry is not None and may_serve(planned, entry) else None
 
     def recall_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:
-        """Find answers in memory as `recall` does, for runs of one proven tool whose answers never end."""
+        """Find answers in memory, for runs of one proven tool whose answers never end; see `count`."""
         return self._memory.get_many(keys)
+
+    def count(self, found: Sequence[CacheEntry | None]) -> None:
+        """Count what `recall_many` found, once for each run."""
+        misses = found.count(None)
+        self._memory.count(hits=len(found) - misses, misses=misses)
 
     def _in_time(self, planned: Plan, entry: CacheEntry) -> CacheEntry | None:
         """Return an answer unless it has ended; if it ends soon, ask for the next one."""

@@ -166,7 +166,7 @@ class RowRunner:
         found: dict[int, CacheEntry] = {}
         asked: list[int] = []
         kept: dict[str, int] = {}
-        recalled = [*map(self._answers.recall, plans)] if bulk is None else bulk.recall(plans)
+        recalled = [*map(self._answers.recall, plans)] if bulk is None else bulk.look_up(plans)
         for place, (planned, entry) in enumerate(zip(plans, recalled, strict=True)):
             if entry is not None:
                 found[place] = entry

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from fact_magics.core.cache import may_serve
@@ -20,7 +21,7 @@ from fact_magics.store import CacheStats, Removed
 from fact_magics.text import one_line, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from pydantic import SecretStr
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from fact_magics.store import CacheEntry
 
 T = TypeVar("T")
+# A sealed answer that waits to be sent, and for how many milliseconds it is good.
+_Waiting: TypeAlias = "tuple[bytes, int | None]"
 
 _PREFIX = "fact_magics:answer:"
 _SCHEMES = ("redis", "rediss", "unix")
@@ -39,9 +42,11 @@ _ANSWER_SECONDS = 0.05
 # A busy event loop can look like a slow server, so the server is left alone only after several slow answers.
 _SLOW_ANSWERS = 3
 _RETRY_SECONDS = 10.0
-# Answers are sent in the background.
+# Answers are sent in the background, many at a time. Those that wait take at most this much memory.
 _SEND_SECONDS = 2.0
-_SENDING_LIMIT = 64
+_WAITING_BYTES = 64 * 1024 * 1024
+_SENT_AT_ONCE = 200
+_BYTES_AT_ONCE = 1024 * 1024
 _CLOSE_SECONDS = 0.5
 _SCAN_SECONDS = 30.0
 _SCANNED_AT_ONCE = 500
@@ -95,6 +100,9 @@ class SharedTier:
         self._retry_at = 0.0
         self._told: set[str] = set()
         self._sending: set[asyncio.Task[None]] = set()
+        self._waiting: dict[str, _Waiting] = {}
+        self._waiting_bytes = 0
+        self._sender: asyncio.Task[None] | None = None
         self._hits = self._misses = 0
         self._note = ""
         self._place = place_of(url)
@@ -145,8 +153,6 @@ class SharedTier:
         """Send an answer in the background if it may answer other runs and contains no known key."""
         if self._secret is None or planned.permissions or not may_serve(planned, entry):
             return
-        if len(self._sending) >= _SENDING_LIMIT:
-            return
         texts = (entry.result.decode("utf-8", "surrogateescape"), entry.printed)
         if any(map(self._is_secret, texts)):
             return
@@ -155,12 +161,22 @@ class SharedTier:
         if entry.expires_at is not None:
             left = datetime.fromisoformat(entry.expires_at).timestamp() - time.time()
             milliseconds = max(1, int(left * 1000))
-        if len(value) <= _LARGEST_BYTES:
-            self._send(lambda redis: redis.set(f"{_PREFIX}{entry.key}", value, px=milliseconds))
+        if len(value) > _LARGEST_BYTES or self._waiting_bytes + len(value) > _WAITING_BYTES:
+            return
+        self._drop(entry.key)
+        self._waiting[entry.key] = value, milliseconds
+        self._waiting_bytes += len(value)
+        if self._sender is None or self._sender.done():
+            self._sender = self._start(self._send_waiting())
 
     async def forget(self, key: str) -> None:
         """Drop an answer in the background."""
-        self._send(lambda redis: redis.unlink(f"{_PREFIX}{key}"))
+        self._drop(key)
+        self._start(self._send(lambda redis: redis.unlink(f"{_PREFIX}{key}")))
+
+    def _drop(self, key: str) -> None:
+        value, _ = self._waiting.pop(key, (b"", None))
+        self._waiting_bytes -= len(value)
 
     async def stats(self) -> SharedStats:
         """Return the number of stored answers and their bytes, and the counts of this session."""
@@ -184,6 +200,8 @@ class SharedTier:
             return Removed()
         if self._sending:  # they would put answers back
             await asyncio.wait(self._sending, timeout=_SEND_SECONDS)
+        for key in [*self._waiting]:
+            self._drop(key)
         entries = size = 0
         async for batch in self._stored():
             meant = {key: length for key, length, beginning in batch if _is_chosen(beginning, chosen)}
@@ -212,13 +230,26 @@ class SharedTier:
             )
         return found
 
-    def _send(self, work: Callable[[Any], Awaitable[Any]]) -> None:
-        async def send() -> None:
-            await self._ask(work, _SEND_SECONDS)
+    async def _send(self, work: Callable[[Any], Awaitable[Any]]) -> None:
+        await self._ask(work, _SEND_SECONDS)
 
-        task = asyncio.get_running_loop().create_task(send())
+    async def _send_waiting(self) -> None:
+        while self._waiting:
+            batch: dict[str, _Waiting] = {}
+            size = 0
+            for key, waiting in [*islice(self._waiting.items(), _SENT_AT_ONCE)]:
+                if batch and size + len(waiting[0]) > _BYTES_AT_ONCE:
+                    break
+                batch[key] = waiting
+                size += len(waiting[0])
+                self._drop(key)
+            await self._send(partial(_store, batch=batch))
+
+    def _start(self, sending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(sending)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
+        return task
 
     async def _ask(self, work: Callable[[Any], Awaitable[T]], seconds: float | None = None) -> T | None:
         """Return what the server answers, or None if it does not answer in time, or refuses."""
@@ -305,6 +336,16 @@ async def _scan(redis: Any, cursor: int) -> tuple[int, list[tuple[bytes, int, by
     found = await pipeline.execute(raise_on_error=False)
     batch = zip(keys, found[::2], found[1::2], strict=True)
     return following, [each for each in batch if isinstance(each[1], int) and isinstance(each[2], bytes)]
+
+
+async def _store(redis: Any, batch: dict[str, _Waiting]) -> bool:
+    pipeline = redis.pipeline(transaction=False)
+    for key, (value, milliseconds) in batch.items():
+        pipeline.set(f"{_PREFIX}{key}", value, px=milliseconds)
+    replies = await pipeline.execute(raise_on_error=False)
+    for refusal in (reply for reply in replies if isinstance(reply, Exception)):
+        raise refusal
+    return True
 
 
 async def _unlink(redis: Any, keys: list[bytes]) -> int:

@@ -71,18 +71,21 @@ class MemoryCache:
             return entry
 
     def get_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:
-        """Find entries as `get` does."""
+        """Find entries as `get` does, without counting them; see `count`."""
         with self._lock:
             if self._entries.keys().isdisjoint(keys):
-                self._misses += len(keys)
                 return [None] * len(keys)
             found = [*map(self._entries.get, keys)]
             for entry in found:
                 if entry is not None:
                     self._entries.move_to_end(entry.key)
-                    self._hits += 1
-            self._misses += found.count(None)
             return found
+
+    def count(self, *, hits: int, misses: int) -> None:
+        """Count runs whose answers `get_many` found, and those whose answers it did not find."""
+        with self._lock:
+            self._hits += hits
+            self._misses += misses
 
     def put(self, entry: CacheEntry) -> None:
         """Store an entry; it replaces an entry with the same key."""

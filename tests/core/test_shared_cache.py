@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,6 +87,33 @@ class TestAnswers:
         assert await half(other) == (3.5, True)
         stats = await other.cache_tiers()
         assert (stats["shared"].hits, stats["database"].hits) == (1, 1)
+
+    async def test_all_answers_of_a_map_are_sent_however_many_end_together(self, machine, server):
+        one, other = await machine("one"), await machine("other")
+        mapped = await (await one.tool("half")).amap([*range(500)])
+        assert mapped.counts["ok"] == 500
+        await sent(one)
+        assert len(server.stored()) == 500
+        mapped = await (await other.tool("half")).amap([*range(500)])
+        assert mapped.counts["cached"] == 500
+
+    async def test_answers_that_wait_are_bounded_and_forgotten_ones_are_not_sent(
+        self, machine, server, monkeypatch
+    ):
+        one = await machine("one")
+        await half(one, 0)
+        tier = one._answers._tiers[1]
+        plans = [await one.plan(await one.tool("half"), ToolInput("half", {"n": n})) for n in range(1, 9)]
+        value = CacheEntry(key="", tool_id=plans[0].tool.metadata.id, result=b"1.5", duration_ms=1.0)
+        size = len(server.client.get(server.stored()[0]))
+        monkeypatch.setattr(shared_cache, "_WAITING_BYTES", 4 * size)
+        for planned in plans:
+            tier.put(planned, replace(value, key=planned.key))
+        await tier.forget(plans[0].key)
+        await sent(one)
+        assert 2 <= len(server.stored()) - 1 <= 4
+        assert not any(plans[0].key.encode() in key for key in server.stored())
+        assert tier._waiting_bytes == 0
 
     async def test_only_answers_of_proven_tools_are_sent(self, machine, server):
         one = await machine("one", proven=False)

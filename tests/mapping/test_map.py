@@ -135,6 +135,16 @@ async def test_rows_share_processes_and_each_is_a_run_of_the_map(core, keep):
     assert again.values == result.values
 
 
+@pytest.mark.parametrize("source", ["return n", "print(n); return n"])
+async def test_each_row_is_one_hit_or_one_miss_of_the_memory(core, keep, source):
+    tool = await keep(f"def f(n: int) -> int:\n    {source}\n")
+    await tool.amap([*range(20)])
+    await tool.amap([*range(30)])
+    tiers = await core.cache_tiers()
+    assert (tiers["memory"].hits, tiers["memory"].misses) == (20, 30)
+    assert (tiers["database"].hits, tiers["database"].misses) == (0, 30)
+
+
 async def test_equal_rows_run_once(core, keep):
     tool = await keep(PLUS)
     result = await tool.amap([1, 2, 1, 1], isolate="row")

@@ -35,6 +35,7 @@ _MAP_ROWS = 200
 _JSON_ROWS = 10_000
 _HEAD = ("Id", "When", "Status", "Tool", "Input → output", "Took", "Cost")
 _RUNS_COUNTED = 50
+_PRUNED = "Its runs were removed by %fact prune"
 _RUNS_COMPARED = 200
 _REASON_LIMIT = 80
 # A shorter id could be a typing slip, and might mean another row once more rows are recorded.
@@ -145,14 +146,14 @@ def _map_page(row: MapRow, rows: Sequence[ExecutionRow], failed: Sequence[Execut
         ("Tool", f"{row.tool_name} {row.tool_version}"),
         ("Status", str(row.status)),
         ("When", f"{row.started_at} ({cells.when(row.started_at).plain})"),
-        ("Took", duration(row.duration_ms)),
+        ("Took", duration(row.duration_ms) if row.ended_at else ""),
         ("Rows", _map_counts(row)),
         ("Error", row.error or ""),
         ("Session", row.session_id or ""),
     ]
     title = plural(len(rows), "run") if len(rows) < _MAP_ROWS else f"The first {_MAP_ROWS} runs"
-    if not rows and row.ok + row.cached + row.failed:
-        title = "Its runs were removed by %fact prune"
+    if row.ended_at and len(rows) < min(row.ok + row.cached + row.failed, _MAP_ROWS):
+        title = f"{title}; the others were removed by %fact prune" if rows else _PRUNED
     shown = [page(f"Map {row.id}", facts)]
     if failed and len(rows) == _MAP_ROWS:
         many = plural(len(failed), "failed run")
@@ -172,6 +173,8 @@ def _map_rows(title: str, rows: Sequence[ExecutionRow]) -> Record:
 def _map_counts(row: MapRow) -> str:
     kinds = {"failed": row.failed, "ok": row.ok, "cached": row.cached, "not run": row.skipped}
     known = [f"{count:,} {kind}" for kind, count in kinds.items() if count]
+    if row.ended_at is None:
+        known.append("it still runs, or its kernel was killed")
     return " · ".join((*([plural(row.total, "row")] if row.total is not None else []), *known))
 
 
@@ -341,7 +344,7 @@ def _map_cells(row: MapRow) -> tuple[str | Cell, ...]:
         cells.status(row.status),
         f"{row.tool_name} {row.tool_version}",
         f"map: {_map_counts(row) or row.error or 'no rows'}",
-        duration(row.duration_ms),
+        duration(row.duration_ms) if row.ended_at else "",
         "",
     )
 

@@ -219,12 +219,20 @@ def test_the_history_is_searched_by_tool_and_description(fact, keep_tools, keep_
 
 @pytest.fixture
 def keep_map(workshop):
-    """Store a map, and, if asked, its runs; `bad` are the statuses of the rows that failed."""
+    """Store a map and its first runs, all by default; `bad` are the statuses of the rows that failed."""
 
-    def keep(total: int, bad: dict[int, Status], *, with_runs: bool = True) -> None:
+    def keep(total: int, bad: dict[int, Status], *, kept: int | None = None, ended: bool = True) -> None:
         known = {"session_id": workshop.core.session_id, "tool_name": "twice"}
         counts = {"total": total, "ok": total - len(bad), "failed": len(bad)}
-        row = MapRow(**known, **counts, id="abcdef", tool_version="1.0.0", content_key="k", status=Status.OK)
+        row = MapRow(
+            **known,
+            **counts,
+            id="abcdef",
+            tool_version="1.0.0",
+            content_key="k",
+            status=Status.OK if ended else Status.INTERRUPTED,
+            ended_at="2026-01-01T00:00:00.000Z" if ended else None,
+        )
         runs = [
             ExecutionRow(
                 **known,
@@ -233,7 +241,7 @@ def keep_map(workshop):
                 parent_id=row.id,
                 position=number,
             )
-            for number in range(total if with_runs else 0)
+            for number in range(total if kept is None else kept)
         ]
         workshop.run(workshop.core._store.maps.put(row))
         workshop.run(workshop.core._store.commit(executions=runs))
@@ -244,7 +252,7 @@ def keep_map(workshop):
 def test_a_long_map_shows_its_failed_rows_wherever_they_are(fact, keep_tools, keep_map):
     keep_tools("twice")
     bad = {250: Status.ERROR, 299: Status.INVALID}
-    keep_map(300, bad, with_runs=False)
+    keep_map(300, bad, kept=0)
     assert fact("show abcdef").plain.splitlines()[-1] == "Its runs were removed by %fact prune"
     assert fact("show abcdef --json")["rows_left_out"] == 300
     keep_map(300, bad)
@@ -268,6 +276,17 @@ def test_the_json_of_a_very_long_map_says_how_many_rows_it_leaves_out(fact, keep
     data = fact("show abcdef --json")
     assert (len(data["rows"]), data["rows_left_out"]) == (10, 20)
     assert [run["position"] for run in data["failed_rows"]] == [29]
+
+
+def test_a_map_says_how_many_of_its_runs_were_pruned_and_whether_it_has_ended(fact, keep_map):
+    keep_map(20, {}, kept=15)
+    assert "15 runs; the others were removed by %fact prune" in fact("show abcdef").plain
+    assert "killed" not in fact("history").plain
+    keep_map(20, {}, kept=15, ended=False)
+    for line in ("history", "show abcdef"):
+        shown = fact(line).plain
+        assert "20 rows · 20 ok · it still runs, or its kernel was killed" in shown
+        assert "removed by %fact prune" not in shown
 
 
 def test_a_map_is_not_run_again_as_a_run(fact, keep_map):
