@@ -130,6 +130,13 @@ def no_user_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def one_in_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a core start one process for tools in advance, not two, as it does on a machine with one core."""
+    if sys.platform == "linux":  # elsewhere a core starts none
+        monkeypatch.setattr("fact_magics.sandbox.zygotes._WARM", 1)
+
+
+@pytest.fixture
 def server() -> Iterator[ModelServer]:
     """A model server that answers as the test scripts it."""
     from fact_magics.testing import ModelServer

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from fact_magics.testing import ModelServer
 
 
+@pytest.fixture(autouse=True)
+def reserve(one_in_reserve: None) -> None:
+    """Start no process that most tests do not need; modules that run several calls at once replace this."""
+
+
 @pytest.fixture
 def settings(home: Path, server: ModelServer) -> Settings:
     return load_settings({}, home.parent, {"FACT_HOME": str(home), **server.environment()})

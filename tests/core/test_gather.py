@@ -19,6 +19,12 @@ from fact_magics.tool import Status, ToolInput, ToolSpec
 
 pytestmark = pytest.mark.slow
 
+
+@pytest.fixture(autouse=True)
+def reserve() -> None:
+    """Calls run at once here: start as many processes in advance as a notebook does."""
+
+
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 HALF = "def half(n: int) -> int:\n    if n % 2:\n        raise ValueError('odd')\n    return n // 2\n"

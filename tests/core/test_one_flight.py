@@ -27,6 +27,12 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the locks"),
 ]
 
+
+@pytest.fixture(autouse=True)
+def reserve() -> None:
+    """Calls run at once here: start as many processes in advance as a notebook does."""
+
+
 NAP = f"import time\n\n\ndef nap(n: int) -> int:\n    {BEGIN}\n    time.sleep(0.7)\n    return n\n"
 
 ASK = """

@@ -35,6 +35,12 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process is prepared"),
 ]
 
+
+@pytest.fixture(autouse=True)
+def reserve() -> None:
+    """Calls run at once here: start as many processes in advance as a notebook does."""
+
+
 TWICE = "def twice(n: int) -> int:\n    print('n is', n)\n    return 2 * n\n"
 
 

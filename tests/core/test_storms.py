@@ -21,6 +21,12 @@ from fact_magics.testing.wires import Ending
 
 pytestmark = pytest.mark.slow
 
+
+@pytest.fixture(autouse=True)
+def reserve() -> None:
+    """Calls run at once here: start as many processes in advance as a notebook does."""
+
+
 GOOD = "def double(n: int) -> int:\n    return 2 * n\n"
 STATUSES = (400, 401, 402, 403, 404, 405, 408, 409, 413, 418, 422, 429, 451, 500, 502, 503, 504, 529)
 ENDINGS = [ending for ending in get_args(Ending) if ending != "complete"]

@@ -23,7 +23,7 @@ from fact_magics.errors import FactError, InvalidInput, IsolationError
 from fact_magics.mapping.calls import planned
 from fact_magics.tool import Status
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_in_reserve")]
 
 PLUS = "def f(n: int, k: int = 0) -> int:\n    return n + k\n"
 NAP = "import time\n\ndef f(n: int) -> int:\n    time.sleep(0.03)\n    return n\n"

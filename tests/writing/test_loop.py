@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from fact_magics.testing import ModelServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_in_reserve")]
 
 BODY = "Double a number.\n\n>>> double(2)\n4\n\n>>> double(-1)\nTraceback (most recent call last):\nValueError: no\n"
 GOOD = "def double(n: int) -> int:\n    if n < 0:\n        raise ValueError('no')\n    return 2 * n\n"
