@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from math import isnan
+from math import inf, isnan
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from fact_magics.errors import InvalidInput, did_you_mean
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fact_magics.signature import Signature
 
 _NAMES_SHOWN = 8
+_SECONDS_OF_PART = 0.5  # the rows of a slow iterator run while it yields more
 
 
 class Pulled:
@@ -26,14 +28,17 @@ class Pulled:
         self._items = items
         self._error: Exception | None = None
 
-    def take(self, size: int) -> list[Any]:
-        """Return the next items, fewer at the end."""
+    def take(self, size: int, seconds: float = inf) -> list[Any]:
+        """Return the next items: fewer than `size` at the end, and if they take longer than `seconds`."""
         if self._error is not None:
             raise self._error
         taken: list[Any] = []
+        began = monotonic()
         try:
             for item in islice(self._items, size):
-                taken.append(item)  # noqa: PERF402 - an error must not lose the items before it
+                taken.append(item)
+                if monotonic() - began > seconds:
+                    break
         except Exception as error:
             if not taken:
                 raise
@@ -109,8 +114,14 @@ class Table:
             yield from self._parts_of_records(size)
             return
         start = 0
+        first = next((column for column in self.columns.values() if isinstance(column, Pulled)), None)
         while True:
-            columns = {name: _taken(column, start, size) for name, column in self.columns.items()}
+            pulled = [] if first is None else first.take(size, _SECONDS_OF_PART)
+            most = size if first is None else max(1, len(pulled))
+            columns = {
+                name: pulled if column is first else _taken(column, start, most)
+                for name, column in self.columns.items()
+            }
             lengths = {name: len(items) for name, items in columns.items()}
             count = min(lengths.values(), default=0)
             if any(length != count for length in lengths.values()):
@@ -126,7 +137,7 @@ class Table:
         rows = Pulled(iter(self.records))
         start, dropped = 0, set(self.left_out)
         known = self.known
-        while part := rows.take(size):
+        while part := rows.take(size, _SECONDS_OF_PART):
             read = []
             for number, row in enumerate(part, start):
                 if number == 0 and _is_frame(row):

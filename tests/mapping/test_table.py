@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from datetime import datetime, timedelta, timezone
 
@@ -178,6 +179,24 @@ def test_lengths_that_only_iterators_know_are_compared_as_they_end():
     columns = {"text": each(iter("abc")), "n": each(iter(range(9)))}
     with pytest.raises(InvalidInput, match="The column 'text' ends after 3 rows, but 'n' has 4"):
         rows(read_columns(SIGNATURE, columns))
+
+
+@pytest.mark.parametrize("as_rows", [True, False])
+def test_the_rows_of_a_slow_iterator_come_while_it_goes_on(as_rows, monkeypatch):
+    monkeypatch.setattr("fact_magics.mapping.table._SECONDS_OF_PART", 0.01)
+    yielded = []
+
+    def slow():
+        for text in "abcdef":
+            time.sleep(0.004)
+            yielded.append(text)
+            yield {"text": text, "n": 1} if as_rows else text
+
+    table = read_columns(SIGNATURE, {"text": each(slow()), "n": each(iter([1] * 6))})
+    parts = (read_table(SIGNATURE, slow(), {}) if as_rows else table).parts(1000)
+    first = next(parts)
+    assert 0 < len(first) == len(yielded) < 6
+    assert [row["text"] for part in (first, *parts) for row in part] == [*"abcdef"]
 
 
 @pytest.mark.parametrize(
