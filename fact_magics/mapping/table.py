@@ -301,8 +301,8 @@ def read_table(signature: Signature, value: Any, fixed: Mapping[str, Any]) -> Ta
     known = [parameter.name for parameter in signature.parameters if parameter.name not in fixed]
     if _is_frame(value) or isinstance(value, Mapping):
         names = _names_of(value)
-        taken = [name for name in names if name in known]
-        _need(signature, taken, names, fixed)
+        taken = _taken_names(names, known)
+        _need(signature, taken, names, fixed, getattr(getattr(value, "index", None), "names", ()))
         columns = {name: _column_of(value, name) for name in taken}
         if isinstance(value, Mapping):
             table = read_columns(
@@ -313,7 +313,7 @@ def read_table(signature: Signature, value: Any, fixed: Mapping[str, Any]) -> Ta
             table.index = getattr(value, "index", None) if hasattr(value, "iloc") else None
         if type(value).__module__.partition(".")[0] == "polars":
             table.library = "polars"
-        table.left_out = tuple(str(name) for name in names if name not in taken)
+        table.left_out = tuple(dict.fromkeys(str(name) for name in names if name not in taken))
         return table
     names = []
     if isinstance(value, Sequence):
@@ -328,13 +328,18 @@ def _names_of(frame: Any) -> list[str]:
     names = [*(frame.columns if not isinstance(frame, Mapping) else frame)]
     if hasattr(frame, "column_names"):  # pyarrow, whose `columns` are the data
         names = [*frame.column_names]
-    for name in names:
-        if names.count(name) > 1:
+    return names
+
+
+def _taken_names(names: list[str], known: Sequence[str]) -> list[str]:
+    taken = [name for name in names if name in known]
+    for name in taken:
+        if taken.count(name) > 1:
             raise InvalidInput(
-                f"The table has {names.count(name)} columns named {one_line(str(name), 60)!r}.",
+                f"The table has {taken.count(name)} columns named {one_line(str(name), 60)!r}.",
                 hint="Rename columns, so that each name occurs once.",
             )
-    return names
+    return taken
 
 
 def _column_of(frame: Any, name: str) -> Any:
@@ -342,23 +347,37 @@ def _column_of(frame: Any, name: str) -> Any:
     return column.to_pylist() if hasattr(column, "to_pylist") else column
 
 
-def _need(signature: Signature, taken: list[str], names: list[str], fixed: Mapping[str, Any]) -> None:
+def _need(
+    signature: Signature,
+    taken: list[str],
+    names: list[str],
+    fixed: Mapping[str, Any],
+    levels: Sequence[Any] = (),
+) -> None:
+    """Refuse a table that lacks a column; `levels` are the names of its index."""
     missing = [
         p.name
         for p in signature.parameters
         if p.default is None and p.name not in taken and p.name not in fixed
     ]
     if missing:
-        names = [*map(str, names)]
-        shown = ", ".join(one_line(name, 60) for name in names[:_NAMES_SHOWN])
-        way_out = "Rename one, or write NAME = each(…) lines."
-        if signature.takes_many(missing[0]):
-            way_out = f"To pass the whole table as {missing[0]}, write {signature.name}(…)."
         raise InvalidInput(
             f"The table has no column {missing[0]!r}, which {signature.name} needs.",
-            hint=did_you_mean(missing[0], names) or f"Its columns are {shown or 'none'}. {way_out}",
+            hint=_way_out(signature, missing[0], [*map(str, names)], levels),
         )
     if not taken:
         raise InvalidInput(
             f"{signature.name} takes none of the table's columns.", hint=f"It takes: {signature.text}"
         )
+
+
+def _way_out(signature: Signature, missing: str, names: Sequence[str], levels: Sequence[Any]) -> str:
+    if missing in levels:
+        return f"Its index is named {missing}. Map the result of its reset_index()."
+    if near := did_you_mean(missing, names):
+        return near
+    shown = ", ".join(one_line(name, 60) for name in names[:_NAMES_SHOWN])
+    last = "Rename one, or write NAME = each(…) lines."
+    if signature.takes_many(missing):
+        last = f"To pass the whole table as {missing}, write {signature.name}(…)."
+    return f"Its columns are {shown or 'none'}. {last}"

@@ -248,6 +248,26 @@ def test_pandas_takes_a_result_as_a_column_as_a_mask_and_as_the_data_of_a_frame(
     assert frame.assign(keep=keep)["keep"].tolist() == keep[:] == [*keep]
 
 
+def test_a_repeated_column_that_is_not_taken_is_left_out():
+    table = read_table(SIGNATURE, pd.DataFrame([["a", 1, 2]], columns=["text", "z", "z"]), {})
+    assert rows(table) == [{"text": "a"}]
+    assert table.left_out == ("z",)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"n": [1]}, index=pd.Index(["a"], name="text")),
+        pd.DataFrame({"n": [1]}, index=pd.MultiIndex.from_tuples([("a", 1)], names=["text", None])),
+    ],
+)
+def test_a_missing_column_that_the_index_holds_is_refused_with_how_to_get_it(frame):
+    with pytest.raises(InvalidInput) as raised:
+        read_table(SIGNATURE, frame, {})
+    assert raised.value.hint == "Its index is named text. Map the result of its reset_index()."
+    assert rows(read_table(SIGNATURE, frame.reset_index(), {})) == [{"text": "a", "n": 1}]
+
+
 def test_columns_that_are_not_taken_are_told_whatever_they_are_called():
     assert read_table(SIGNATURE, pd.DataFrame({"text": ["a"], 0: [1]}), {}).left_out == ("0",)
     table = read_table(SIGNATURE, iter([{"text": "a", 0: 1}, {"text": "b", "z": 2}]), {})
