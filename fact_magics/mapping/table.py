@@ -24,18 +24,11 @@ _NAMES_SHOWN = 8
 
 
 class Pulled:
-    """Reads an iterator in parts; if it raises an error, the items before the error are returned first.
-
-    Attributes
-    ----------
-    is_ended : bool
-        Whether the iterator has no more items.
-    """
+    """Reads an iterator in parts; if it raises an error, the items before the error are returned first."""
 
     def __init__(self, items: Iterator[Any]) -> None:
         self._items = items
         self._error: Exception | None = None
-        self.is_ended = False
 
     def take(self, size: int, seconds: float = math.inf) -> list[Any]:
         """Return the next items: fewer at the end, or if they have taken so many seconds."""
@@ -47,8 +40,7 @@ class Pulled:
             for item in islice(self._items, size):
                 taken.append(item)
                 if time.monotonic() >= late_at:
-                    return taken
-            self.is_ended = len(taken) < size
+                    break
         except Exception as error:
             if not taken:
                 raise
@@ -128,16 +120,13 @@ class Table:
             yield from self._parts_of_records(each_size)
             return
         start = 0
-        # The first of the iterators tells how many rows there are for now.
-        paced = next((name for name, column in self.columns.items() if isinstance(column, Pulled)), None)
+        paced = next((column for column in self.columns.values() if isinstance(column, Pulled)), None)
         for size in each_size:
-            columns: dict[str, list[Any]] = {name: [] for name in self.columns}
-            most = size
-            if paced is not None:
-                columns[paced] = self.columns[paced].take(size, PART_SECONDS)
-                most = size if self.columns[paced].is_ended else len(columns[paced])
-            columns |= {
-                name: _taken(column, start, most) for name, column in self.columns.items() if name != paced
+            pulled = [] if paced is None else paced.take(size, PART_SECONDS)
+            most = size if paced is None else max(1, len(pulled))  # one more tells whether another goes on
+            columns = {
+                name: pulled if column is paced else _taken(column, start, most)
+                for name, column in self.columns.items()
             }
             lengths = {name: len(items) for name, items in columns.items()}
             count = min(lengths.values(), default=0)
@@ -320,8 +309,8 @@ def read_table(signature: Signature, value: Any, fixed: Mapping[str, Any]) -> Ta
     known = [parameter.name for parameter in signature.parameters if parameter.name not in fixed]
     if _is_frame(value) or isinstance(value, Mapping):
         names = _names_of(value)
-        taken = [name for name in names if name in known]
-        _need(signature, taken, names, fixed)
+        taken = _taken_names(names, known)
+        _need(signature, taken, names, fixed, getattr(getattr(value, "index", None), "names", ()))
         columns = {name: _column_of(value, name) for name in taken}
         if isinstance(value, Mapping):
             table = read_columns(
@@ -332,7 +321,7 @@ def read_table(signature: Signature, value: Any, fixed: Mapping[str, Any]) -> Ta
             table.index = getattr(value, "index", None) if hasattr(value, "iloc") else None
         if type(value).__module__.partition(".")[0] == "polars":
             table.library = "polars"
-        table.left_out = tuple(str(name) for name in names if name not in taken)
+        table.left_out = tuple(dict.fromkeys(str(name) for name in names if name not in taken))
         return table
     names = []
     if isinstance(value, Sequence):
@@ -347,13 +336,18 @@ def _names_of(frame: Any) -> list[str]:
     names = [*(frame.columns if not isinstance(frame, Mapping) else frame)]
     if hasattr(frame, "column_names"):  # pyarrow, whose `columns` are the data
         names = [*frame.column_names]
-    for name in names:
-        if names.count(name) > 1:
+    return names
+
+
+def _taken_names(names: list[str], known: Sequence[str]) -> list[str]:
+    taken = [name for name in names if name in known]
+    for name in taken:
+        if taken.count(name) > 1:
             raise InvalidInput(
-                f"The table has {names.count(name)} columns named {one_line(str(name), 60)!r}.",
+                f"The table has {taken.count(name)} columns named {one_line(str(name), 60)!r}.",
                 hint="Rename columns, so that each name occurs once.",
             )
-    return names
+    return taken
 
 
 def _column_of(frame: Any, name: str) -> Any:
@@ -361,23 +355,37 @@ def _column_of(frame: Any, name: str) -> Any:
     return column.to_pylist() if hasattr(column, "to_pylist") else column
 
 
-def _need(signature: Signature, taken: list[str], names: list[str], fixed: Mapping[str, Any]) -> None:
+def _need(
+    signature: Signature,
+    taken: list[str],
+    names: list[str],
+    fixed: Mapping[str, Any],
+    levels: Sequence[Any] = (),
+) -> None:
+    """Refuse a table that lacks a column; `levels` are the names of its index."""
     missing = [
         p.name
         for p in signature.parameters
         if p.default is None and p.name not in taken and p.name not in fixed
     ]
     if missing:
-        names = [*map(str, names)]
-        shown = ", ".join(one_line(name, 60) for name in names[:_NAMES_SHOWN])
-        way_out = "Rename one, or write NAME = each(…) lines."
-        if signature.takes_many(missing[0]):
-            way_out = f"To pass the whole table as {missing[0]}, write {signature.name}(…)."
         raise InvalidInput(
             f"The table has no column {missing[0]!r}, which {signature.name} needs.",
-            hint=did_you_mean(missing[0], names) or f"Its columns are {shown or 'none'}. {way_out}",
+            hint=_way_out(signature, missing[0], [*map(str, names)], levels),
         )
     if not taken:
         raise InvalidInput(
             f"{signature.name} takes none of the table's columns.", hint=f"It takes: {signature.text}"
         )
+
+
+def _way_out(signature: Signature, missing: str, names: Sequence[str], levels: Sequence[Any]) -> str:
+    if missing in levels:
+        return f"Its index is named {missing}. Map the result of its reset_index()."
+    if near := did_you_mean(missing, names):
+        return near
+    shown = ", ".join(one_line(name, 60) for name in names[:_NAMES_SHOWN])
+    last = "Rename one, or write NAME = each(…) lines."
+    if signature.takes_many(missing):
+        last = f"To pass the whole table as {missing}, write {signature.name}(…)."
+    return f"Its columns are {shown or 'none'}. {last}"

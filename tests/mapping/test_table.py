@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from datetime import datetime, timedelta, timezone
 
@@ -192,6 +193,24 @@ def test_lengths_that_only_iterators_know_are_compared_as_they_end():
         rows(read_columns(SIGNATURE, columns))
 
 
+@pytest.mark.parametrize("as_rows", [True, False])
+def test_the_rows_of_a_slow_iterator_come_while_it_goes_on(as_rows, monkeypatch):
+    monkeypatch.setattr("fact_magics.mapping.table.PART_SECONDS", 0.01)
+    yielded = []
+
+    def slow():
+        for text in "abcdef":
+            time.sleep(0.004)
+            yielded.append(text)
+            yield {"text": text, "n": 1} if as_rows else text
+
+    table = read_columns(SIGNATURE, {"text": each(slow()), "n": each(iter([1] * 6))})
+    parts = (read_table(SIGNATURE, slow(), {}) if as_rows else table).parts(1000)
+    first = next(parts)
+    assert 0 < len(first) == len(yielded) < 6
+    assert [row["text"] for part in (first, *parts) for row in part] == [*"abcdef"]
+
+
 @pytest.mark.parametrize(
     ("frame", "line"),
     [
@@ -239,6 +258,26 @@ def test_pandas_takes_a_result_as_a_column_as_a_mask_and_as_the_data_of_a_frame(
     assert pd.DataFrame(keep)[0].tolist() == keep.values == [True, False, True]
     assert frame[keep]["a"].tolist() == frame.loc[keep]["a"].tolist() == [1, 3]
     assert frame.assign(keep=keep)["keep"].tolist() == keep[:] == [*keep]
+
+
+def test_a_repeated_column_that_is_not_taken_is_left_out():
+    table = read_table(SIGNATURE, pd.DataFrame([["a", 1, 2]], columns=["text", "z", "z"]), {})
+    assert rows(table) == [{"text": "a"}]
+    assert table.left_out == ("z",)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"n": [1]}, index=pd.Index(["a"], name="text")),
+        pd.DataFrame({"n": [1]}, index=pd.MultiIndex.from_tuples([("a", 1)], names=["text", None])),
+    ],
+)
+def test_a_missing_column_that_the_index_holds_is_refused_with_how_to_get_it(frame):
+    with pytest.raises(InvalidInput) as raised:
+        read_table(SIGNATURE, frame, {})
+    assert raised.value.hint == "Its index is named text. Map the result of its reset_index()."
+    assert rows(read_table(SIGNATURE, frame.reset_index(), {})) == [{"text": "a", "n": 1}]
 
 
 def test_columns_that_are_not_taken_are_told_whatever_they_are_called():
