@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fact_magics.errors import GenerationFailed
 from fact_magics.events import Listener, Noticed, PhaseChanged, TextArrived
-from fact_magics.providers.base import Finished, Prompt, Provider, Retrying, TextDelta, ThinkingDelta
+from fact_magics.providers.base import (
+    MAX_TOKENS,
+    Finished,
+    Prompt,
+    Provider,
+    Retrying,
+    TextDelta,
+    ThinkingDelta,
+)
 from fact_magics.text import one_line
 from fact_magics.writing.annotating import Completed, complete
 from fact_magics.writing.parser import extract
@@ -39,6 +47,7 @@ _REPEATING = 8_000
 _REPEATED = 500
 # After so long without an answer, the cell says what may be the reason.
 _LONG_WAIT_SECONDS = 10.0
+_MOST_ATTEMPTS = 10  # that a cell can ask for
 
 
 class Request(NamedTuple):
@@ -82,6 +91,18 @@ async def ask(request: Request, spec: ToolSpec, emit: Listener, attempt: Attempt
         problem = _PROBLEMS[extracted.problem].format(name=spec.name)
     reject(attempt, (problem,))
     return ()
+
+
+def way_out(spec: ToolSpec, last: Attempt, *, is_repeated: bool) -> str:
+    """Say what to change after no candidate was accepted; `last` is the last one."""
+    limit = last.max_tokens or MAX_TOKENS
+    if (last.usage.output_tokens or 0) >= limit:
+        is_own = limit in (spec.max_tokens, MAX_TOKENS)
+        return f"Raise {'--max-tokens' if is_own else 'the budget'}, or ask for a smaller tool."
+    other = "raise --attempts" if spec.attempts < _MOST_ATTEMPTS else "name another model with --model"
+    if is_repeated:
+        other = "name another model with --escalate"
+    return f"Reword the description, correct an example, or {other}."
 
 
 async def _listen(request: Request, emit: Listener, attempt: Attempt) -> str:

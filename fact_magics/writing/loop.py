@@ -21,13 +21,13 @@ from fact_magics.events import (
     PhaseChanged,
     TextArrived,
 )
-from fact_magics.providers.base import MAX_TOKENS, Prompt, Provider
+from fact_magics.providers.base import Prompt, Provider
 from fact_magics.providers.spending import Ledger, Purse
 from fact_magics.signature.source import ToolSource
 from fact_magics.text import plural, utc_now
 from fact_magics.tool import NO_MODELS, SHELF, Status
 from fact_magics.writing.annotating import Completed
-from fact_magics.writing.asking import Request, ask
+from fact_magics.writing.asking import Request, ask, way_out
 from fact_magics.writing.prompt import BRIEF_RULES, RULES, conversation, request_text
 from fact_magics.writing.proof import reject, shortcomings
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 # How long the other candidates wait for the first answer to begin.
 _SHARING_SECONDS = 2.0
-_MOST_ATTEMPTS = 10  # that a cell can ask for
 
 Instead: TypeAlias = "Callable[[Provider, ProviderError], Awaitable[tuple[Provider | None, tuple[str, ...]]]]"
 Choose: TypeAlias = "Callable[[Sequence[Accepted], int], Awaitable[Accepted]]"
@@ -113,21 +112,9 @@ async def write(
     why, details = shortcomings(spec, writing.rejected[-1])
     raise GenerationFailed(
         f"No version of {spec.name} was accepted in {plural(len(attempts), 'attempt')}: {why}{repeated}.",
-        hint=_way_out(spec, writing.rejected[-1], is_repeated=bool(repeated)),
+        hint=way_out(spec, writing.rejected[-1], is_repeated=bool(repeated)),
         details=details,
     )
-
-
-def _way_out(spec: ToolSpec, last: Attempt, *, is_repeated: bool) -> str:
-    """Say what to change after no candidate was accepted; `last` is the last one."""
-    limit = last.max_tokens or MAX_TOKENS
-    if (last.usage.output_tokens or 0) >= limit:
-        is_own = limit in (spec.max_tokens, MAX_TOKENS)
-        return f"Raise {'--max-tokens' if is_own else 'the budget'}, or ask for a smaller tool."
-    other = "raise --attempts" if spec.attempts < _MOST_ATTEMPTS else "name another model with --model"
-    if is_repeated:
-        other = "name another model with --escalate"
-    return f"Reword the description, correct an example, or {other}."
 
 
 class _Writing:
