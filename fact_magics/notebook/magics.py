@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
-from math import inf
+from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Dict, Enum, Float, TraitError, Unicode, observe, validate
+from traitlets import CaselessStrEnum, Dict, Enum, Float, TraitError, Unicode, observe, validate
 
 from fact_magics.errors import Interrupted, SettingsError
 from fact_magics.notebook.arguments import (
@@ -126,7 +126,9 @@ class FactMagics(Magics):
         allow_none=True,
         help="Once a day, remove the runs that are older than this from the history: 90d, 12 weeks.",
     ).tag(config=True)
-    log_level = _choice("debug", "info", "warning", "error", about="The lowest logged level.")
+    log_level = CaselessStrEnum(
+        ["debug", "info", "warning", "error"], None, allow_none=True, help="The lowest logged level."
+    ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:
         try:
@@ -161,6 +163,15 @@ class FactMagics(Magics):
             read_limits(given or {})
         except ValueError as error:
             raise TraitError(f"FactMagics.limits was not changed: {error}.") from None
+        return given
+
+    @validate("model_timeout")
+    def _refuse_nan(self, proposal: dict[str, Any]) -> float | None:
+        given: float | None = proposal["value"]
+        if given is not None and isnan(given):
+            raise TraitError(
+                "FactMagics.model_timeout was not changed: nan is not a number of seconds."
+            )
         return given
 
     @validate("budget")

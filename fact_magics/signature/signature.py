@@ -276,7 +276,7 @@ class Signature:
         Raises
         ------
         InvalidResult
-            The bytes can't be decoded, or the value does not fit the annotation; a detail line gives the path
+            The bytes can't be decoded, or the value does not fit the annotation; the message gives the path
             to the part that does not fit.
         """
         try:
@@ -288,10 +288,10 @@ class Signature:
         try:
             return self._result_validator.validate_python(value)
         except ValidationError as error:
+            annotation = clipped(self.returns.text, _SHOWN)
             raise InvalidResult(
-                f"{self.name}() returned a value that is not {clipped(self.returns.text, _SHOWN)}.",
+                f"{self.name}() returned a value that is not {annotation}: {problem_of_result(error)}.",
                 hint="Correct the tool or its return annotation.",
-                details=[problem_of_result(error)],
             ) from None
 
     def json_schema(self) -> dict[str, Any]:
