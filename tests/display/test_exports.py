@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from nbconvert.exporters import HTMLExporter, MarkdownExporter
 
 from fact_magics.display.record import run_record, tool_record
 from fact_magics.tool import ToolMetadata, ToolOutput, ToolVersion
@@ -42,22 +40,27 @@ RECORDS = {
 }
 
 
-def notebook(record: Record):
-    output = nbformat.v4.new_output("display_data", data=record.bundle)
-    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("f", outputs=[output])])
+def exported(kind: str, record: Record) -> str:
+    """Export a notebook that shows a record; nbconvert is imported here, since each worker imports this file."""
+    from nbconvert.exporters import get_exporter
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+    output = new_output("display_data", data=record.bundle)
+    notebook = new_notebook(cells=[new_code_cell("f", outputs=[output])])
+    return get_exporter(kind)().from_notebook_node(notebook)[0]
 
 
 @pytest.mark.parametrize("what", RECORDS)
 def test_a_page_holds_all_of_it_and_markdown_the_markup_as_it_is(parse, what):
     record = RECORDS[what]
-    page = BeautifulSoup(HTMLExporter().from_notebook_node(notebook(record))[0], "html.parser")
+    page = BeautifulSoup(exported("html", record), "html.parser")
     assert page.select_one("div.tex2jax_ignore").get_text() == parse(record.html).text
-    assert record.html in MarkdownExporter().from_notebook_node(notebook(record))[0]
+    assert record.html in exported("markdown", record)
 
 
 @pytest.mark.parametrize("what", RECORDS)
 def test_markdown_ends_no_record_before_its_end(what):
-    written = MarkdownExporter().from_notebook_node(notebook(RECORDS[what]))[0]
+    written = exported("markdown", RECORDS[what])
     [block] = [block for block in re.split(r"\n[ \t]*\n", written) if "<div" in block]
     assert block.strip().startswith("<div")
     assert block.strip().endswith("</div>")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from base64 import b64decode
 
-import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from charts import CHART
-from nbconvert.exporters import HTMLExporter, LatexExporter
 
 pytestmark = pytest.mark.kernel
 
@@ -114,11 +112,14 @@ def test_a_drawing_that_takes_too_long_is_described(desk):
 
 
 def test_exports_of_a_notebook_show_it(desk):
+    from nbconvert.exporters import HTMLExporter, LatexExporter
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+
     outputs = []
     for code in ("chart(34)", "%%fact_run chart\nn = 34", "draw('circle')"):
         [display] = desk.run(code).displays
-        outputs.append(nbformat.v4.new_output("display_data", data=display["data"]))
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("chart(34)", outputs=outputs)])
+        outputs.append(new_output("display_data", data=display["data"]))
+    notebook = new_notebook(cells=[new_code_cell("chart(34)", outputs=outputs)])
     page = BeautifulSoup(HTMLExporter().from_notebook_node(notebook)[0], "html.parser")
     images = page.select(".jp-OutputArea-output img")
     assert [image["src"].partition(";")[0] for image in images] == [
