@@ -97,6 +97,7 @@ class SharedTier:
         self._connecting = asyncio.Lock()
         self._patience = _FIRST_SECONDS
         self._slow = 0
+        self._slow_at = 0.0
         self._retry_at = 0.0
         self._told: set[str] = set()
         self._sending: set[asyncio.Task[None]] = set()
@@ -255,6 +256,7 @@ class SharedTier:
         """Return what the server answers, or None if it does not answer in time, or refuses."""
         if time.monotonic() < self._retry_at:
             return None
+        began = time.monotonic()
         try:
             async with asyncio.timeout(seconds or self._patience):
                 async with self._connecting:
@@ -263,7 +265,8 @@ class SharedTier:
         except ImportError:
             self._turn_off("the package redis is not installed.", "Run %pip install 'fact_magics[redis]'")
         except TimeoutError:
-            self._slow += 1
+            if began >= self._slow_at:  # requests that waited together count once
+                self._slow, self._slow_at = self._slow + 1, time.monotonic()
             if self._slow >= _SLOW_ANSWERS or self._patience != _ANSWER_SECONDS:
                 self._leave_alone("it does not answer in time")
         except Exception as error:  # noqa: BLE001 - none of redis-py's many errors may end a run

@@ -232,6 +232,20 @@ class TestTrouble:
             server.process.send_signal(signal.SIGCONT)
         assert capsys.readouterr().err.count("it does not answer in time") == 1
 
+    async def test_requests_that_wait_together_are_one_slow_answer(self, machine, server, capsys):
+        one = await machine("one")
+        await half(one)
+        tier = one._answers._tiers[1]
+        planned = await one.plan(await one.tool("half"), ToolInput("half", {"n": 7}))
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            assert [*await asyncio.gather(*(tier.get(planned) for _ in range(9)))] == [None] * 9
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        await until_async(server.answers)
+        assert await tier.get(planned) is not None
+        assert capsys.readouterr().err == ""
+
     async def test_a_full_server_takes_no_answers_and_gives_those_that_it_has(self, machine, server, capsys):
         one, other = await machine("one"), await machine("other")
         await half(one, 1)
