@@ -35,12 +35,12 @@ class Ledger:
     held : int
         Rows that were planned and have not ended: in the queue, in a process, or equal to such a row.
     failed : tuple or None
-        The number and the error of the row that ends the map.
+        The number and the error of the first row that failed, if it ends the map.
     refused : tuple or None
         The number of the row with invalid input that ends the map when the rows before it have ended, and a
         function that records it and returns its error.
     stop : asyncio.Event
-        Set when a row ends the map.
+        Set when a row ends the map, and the rows before it have ended.
     """
 
     def __init__(self, rows: RowRunner, total: int | None, *, stop_on_error: bool, joins_equal: bool) -> None:
@@ -74,7 +74,9 @@ class Ledger:
         self.values += [SKIPPED] * (length - len(self.values))
 
     def hold(self, rows: Sequence[Plan]) -> None:
-        """Put rows into the queue, unless an equal row is there or runs."""
+        """Put rows into the queue, except those equal to one that is there or runs, and those after the end."""
+        if self.failed is not None:
+            rows = [row for row in rows if row.position < self.failed[0]]
         self.held += len(rows)
         if not self._joins_equal:
             self.queue.extend(rows)
@@ -86,6 +88,14 @@ class Ledger:
             else:
                 twins[row.key] = None
                 self.queue.append(row)
+
+    def put_back(self, rows: Sequence[Plan]) -> None:
+        """Put rows that were taken from the queue back to its head, unless a row before them ends the map."""
+        self.held -= len(rows)
+        if self.failed is not None:
+            rows = [row for row in rows if row.position < self.failed[0]]
+        self.held += len(rows)
+        self.queue.extendleft(reversed(rows))
 
     def know(self, rows: Sequence[Plan], values: Sequence[Any]) -> None:
         """Take the values of rows that the cache answered."""
@@ -114,6 +124,7 @@ class Ledger:
             if twins := self._twins.pop(row.key, None):
                 self.held -= len(twins)
                 self.know(twins, [self._rows.twin(twin, answered) for twin in twins])
+        self._stop_if_due()
 
     def close(self) -> None:
         """Let the refused row end the map, unless a row before it did."""
@@ -126,6 +137,13 @@ class Ledger:
         self.errors[position] = error
         self.counts["failed"] += 1
         self.values[position] = None
-        if self._stop_on_error and self.failed is None:
+        if self._stop_on_error and (self.failed is None or position < self.failed[0]):
             self.failed = position, error
+            waiting = [*self.queue]
+            self.queue.clear()
+            self.put_back(waiting)
+        self._stop_if_due()
+
+    def _stop_if_due(self) -> None:
+        if self.failed is not None and not any(value is SKIPPED for value in self.values[: self.failed[0]]):
             self.stop.set()

@@ -184,7 +184,7 @@ class Workers:
         """
         if not self._options.stop_on_error:
             return sys.maxsize
-        return max(1, self._ledger.ended // 4) if self._ledger.failed is None else 0
+        return max(1, self._ledger.ended // 4)
 
     async def _run_alone(self, rows: list[Plan]) -> list[Answered]:
         """Run each row in a process of its own, and keep the answers."""
@@ -238,7 +238,7 @@ class Workers:
         else:  # find the row that stopped the process: it is the first without an answer
             found, rest = rest[: self._size.EAGER], rest[self._size.EAGER :]
             await self._run_together(found, eager=True)
-        self._ledger.queue.extendleft(reversed(rest))
+        self._ledger.put_back(rest)
 
     def _keep(self, rows: Sequence[Plan], answers: Sequence[RowAnswer]) -> list[Plan]:
         """Keep the answers of rows, and return the rows that have to run alone."""

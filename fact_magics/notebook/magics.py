@@ -169,9 +169,7 @@ class FactMagics(Magics):
     def _refuse_nan(self, proposal: dict[str, Any]) -> float | None:
         given: float | None = proposal["value"]
         if given is not None and isnan(given):
-            raise TraitError(
-                "FactMagics.model_timeout was not changed: nan is not a number of seconds."
-            )
+            raise TraitError("FactMagics.model_timeout was not changed: nan is not a number of seconds.")
         return given
 
     @validate("budget")

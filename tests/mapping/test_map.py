@@ -209,6 +209,16 @@ async def test_few_rows_after_the_failure_run_where_rows_share_processes(core, k
     assert not raised.value.result.notes
 
 
+async def test_the_rows_before_the_failure_end_although_they_take_longer(core, keep):
+    tool = await keep(
+        "import time\n\ndef f(n: int) -> int:\n    time.sleep(0.3 * (n == 50))\n    return 1 // (n != 51)\n"
+    )
+    with pytest.raises(ToolFailed, match="Row 51 failed") as raised:
+        await tool.amap(range(400), stop_on_error=True, isolate="row")
+    assert raised.value.result.values[:51] == [1] * 51
+    assert raised.value.result.counts["ok"] < 80
+
+
 @pytest.mark.parametrize("source", [SNEAKY, LATE])
 async def test_a_tool_that_changes_a_module_gets_a_process_for_each_row(core, keep, source):
     tool = await keep(source)
