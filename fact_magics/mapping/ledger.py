@@ -74,7 +74,7 @@ class Ledger:
         self.values += [SKIPPED] * (length - len(self.values))
 
     def hold(self, rows: Sequence[Plan]) -> None:
-        """Put rows into the queue, except those equal to one that is there or runs, and those after the end."""
+        """Put rows into the queue, except those equal to one in work and those after the end."""
         if self.failed is not None:
             rows = [row for row in rows if row.position < self.failed[0]]
         self.held += len(rows)
