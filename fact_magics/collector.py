@@ -1,16 +1,27 @@
-"""Let work that makes many objects run without Python's garbage collector, or with fewer of its runs."""
+"""Make many objects: without Python's garbage collector or with fewer of its runs, or many tuples at once."""
 
 from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+T = TypeVar("T", bound=tuple[Any, ...])
 
 # The collector runs when there are so many more objects than at its last run; by default 700 or 2,000.
 _MANY_OBJECTS = 50_000
+
+
+def named_tuples(kind: type[T], *columns: Iterable[Any]) -> list[T]:
+    """Make named tuples from columns of all their fields, in a third of the time that calling `kind` takes.
+
+    The shortest column decides how many.
+    """
+    return [*map(partial(tuple.__new__, kind), zip(*columns, strict=False))]
 
 
 @contextmanager

@@ -7,9 +7,10 @@ returns a short value that is plain JSON. `RowRunner` does the same for any row,
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count, repeat
 from typing import TYPE_CHECKING
 
-from fact_magics.collector import uncollected
+from fact_magics.collector import named_tuples, uncollected
 from fact_magics.core.cache import has_address, used_only_input
 from fact_magics.core.outputs import Answered, read_answer
 from fact_magics.core.plan import Plan
@@ -92,12 +93,8 @@ class BulkRows:
             return None
         tool = self._tool
         keys = tool.keys(wires)
-        timeout, memory, fresh = self._settings
-        parent = self._parent_id
-        return [
-            Plan(tool, wire, key, timeout, memory, fresh, (), (), None, parent, position)
-            for position, (wire, key) in enumerate(zip(wires, keys, strict=True), start)
-        ]
+        same = (*self._settings, (), (), None, self._parent_id)
+        return named_tuples(Plan, repeat(tool), wires, keys, *map(repeat, same), count(start), repeat(""))
 
     def look_up(self, plans: Sequence[Plan]) -> list[CacheEntry | None]:
         """Find answers as `recall` does, and count the hits and misses of the memory."""
@@ -173,10 +170,7 @@ class BulkRows:
         self._recorder.add_of_map(recorded)
         took = recorded.durations_ms
         self._unsaved[-1].update(zip(recorded.keys, zip(wires, took, strict=True), strict=True))
-        return [
-            Answered(value, "", wire, "", answer.duration_ms)
-            for value, wire, answer in zip(values, wires, answers, strict=True)
-        ]
+        return named_tuples(Answered, values, repeat(""), wires, repeat(""), took)
 
     @uncollected()
     def recalled(self, plans: Sequence[Plan], entries: Sequence[CacheEntry]) -> list[Any] | None:
@@ -217,7 +211,7 @@ class BulkRows:
         """Make the rows of the history; None if people could not read the canonical form of a value."""
         given = [str(planned.arguments, "utf-8") for planned in plans]
         outputs = [wire.decode() for wire in wires]
-        if any('"$' in text for text in outputs) or any('"$' in text for text in given):
+        if '"$' in "\n".join(outputs) or '"$' in "\n".join(given):
             return None
         if max(map(len, given)) > _SHORT:
             return None

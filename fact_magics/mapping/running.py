@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from fact_magics.mapping.options import MapOptions
     from fact_magics.mapping.table import Table
 
-_MOST_UNSAVED = 16_000
-_SAVED_AT_ONCE = 8_000
-_SAVE_SECONDS = 0.3
+_MOST_UNSAVED = 24_000
+_SAVED_AT_ONCE = 16_000
+_SAVE_SECONDS = 0.4
 _MOST_AWAITED = 2_000  # rows that are committed before the map returns; more are committed meanwhile
 _TELL_SECONDS = 0.1
 
@@ -79,6 +79,7 @@ class RowMap:
         self._unread: FactError | None = None  # why reading the rows ended early
         self._notes: list[str] = []
         self._enough = asyncio.Event()  # rows wait to be saved
+        self._saving = 0  # rows, by a commit that has not ended
         self._began = time.perf_counter()
         self._told = 0.0
         self.row = MapRow(
@@ -199,7 +200,8 @@ class RowMap:
             ended_at=utc_now(),
         )
         self._rows.note_map(ended)
-        if status is Status.OK and self._keeps_answers and self._rows.waiting > _MOST_AWAITED:
+        unsaved = self._rows.waiting + self._saving
+        if status is Status.OK and self._keeps_answers and unsaved > _MOST_AWAITED:
             self._rows.save_soon()
         else:
             await self._save()
@@ -234,6 +236,9 @@ class RowMap:
 
     async def _save(self) -> bool:
         """Commit the rows so far; return whether that went well."""
-        if warning := await self._rows.save():
+        self._saving = self._rows.waiting
+        warning = await self._rows.save()
+        self._saving = 0
+        if warning:
             self._note(f"Some rows are not recorded yet: {warning}")
         return not warning

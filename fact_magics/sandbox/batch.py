@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
-from fact_magics.collector import uncollected
+from fact_magics.collector import named_tuples, uncollected
 from fact_magics.sandbox import frames
 from fact_magics.sandbox.child.batch import ALONE, ANSWERS, BLOCK, FAILED, OK
 from fact_magics.sandbox.outcome import Call, Outcome
@@ -177,5 +177,4 @@ def _read_block(block: bytes, first: int, number: int, payloads: int, texts: int
         printed = [str(block[start:end], "utf-8", "replace") for start, end in pairwise(ends)]
     kinds = [block[place : place + 1] for place in range(number)]
     took = [ms if 0.0 <= ms < _LONGEST_MS else 0.0 for ms in times]
-    rows = range(first, first + number)
-    return [*map(RowAnswer, rows, kinds, results, printed, took)]
+    return named_tuples(RowAnswer, range(first, first + number), kinds, results, printed, took)

@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import ModuleType
 
 BLOCK = Struct("=cIIQQ")
@@ -33,9 +33,10 @@ OK, FAILED, ALONE = b"r", b"e", b"a"
 
 _RESULT = b"R"
 _LOOK_SECONDS = 0.01
-_LOOK_SHARE = 20  # the time between two checks is at least this many times that of a check
+_LOOK_SHARE = 50  # the time between two checks is at least this many times that of a check
 _HELD_BYTES = 1 << 18
 _PRINTED_LIMIT = 1 << 16
+_WORD = 1 << 63  # larger integers have another canonical form
 
 # Kept here because the tool may replace these functions in their modules.
 _clock, _write, _leave = time.perf_counter, os.write, os._exit
@@ -58,7 +59,7 @@ def serve(
     printed.seek(0)
     printed.truncate()
     residue = modules["_fact_residue"].Residue(code)
-    codec = _quick(codec)
+    codec = _quick(codec, request["rows"])
     held = _Held()
     last, due, changed = len(request["rows"]) - 1, _clock(), ""
     for number, arguments in enumerate(request["rows"]):
@@ -92,17 +93,25 @@ def serve(
     _leave(0)
 
 
-def _quick(codec: ModuleType) -> Any:
-    """Return a codec that reads most arguments in half the time; their wires come from the parent."""
+def _quick(codec: ModuleType, rows: Sequence[bytes]) -> Any:
+    """Return a codec that reads most arguments in half the time, and writes integers in a third of it.
+
+    The wires of the arguments come from the parent.
+    """
     decoder: Any = json.JSONDecoder()
-    decode, scan = codec.decode, decoder.scan_once
+    scan, encode = decoder.scan_once, codec.encode_parts
+    are_plain = not any(b'"$' in wire or b"\\u0024" in wire for wire in rows)
 
     def decode_call(wire: bytes, *, classes: Mapping[str, type]) -> Any:
-        if b'"$' in wire or b"\\u0024" in wire:
-            return decode(wire, classes=classes)
+        del classes  # only values with a mark need them
         return scan(wire.decode(), 0)[0]
 
-    return SimpleNamespace(decode=decode_call, encode_parts=codec.encode_parts)
+    def encode_parts(value: object, *, tables: bool) -> Any:
+        if type(value) is int and -_WORD <= value < _WORD:
+            return [b"%d" % value]
+        return encode(value, tables=tables)
+
+    return SimpleNamespace(decode=decode_call if are_plain else codec.decode, encode_parts=encode_parts)
 
 
 class _Held:

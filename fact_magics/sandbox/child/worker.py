@@ -19,6 +19,7 @@ import time
 import traceback
 from contextlib import suppress
 from functools import lru_cache
+from itertools import repeat
 from types import CoroutineType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -208,10 +209,11 @@ def load(source: str, name: str, filename: str) -> tuple[ModuleType, dict[str, t
     module.__file__ = filename
     sys.modules[name] = module  # `dataclasses` looks up annotations there
     exec(_code_of(source, filename), module.__dict__)  # noqa: S102 - this runs the tool
+    names = vars(module)
+    if not any(map(isinstance, names.values(), repeat(type))):
+        return module, {}
     return module, {
-        key: value
-        for key, value in vars(module).items()
-        if isinstance(value, type) and value.__module__ == name
+        key: value for key, value in names.items() if isinstance(value, type) and value.__module__ == name
     }
 
 
