@@ -248,7 +248,7 @@ def _machine() -> str:
             known.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             known.append(f"{name} not installed")
-    return f"{processor}, {platform.system()} {platform.release()}; {', '.join(known)}"
+    return f"{processor}, {platform.system()}; {', '.join(known)}"
 
 
 if __name__ == "__main__":
