@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
@@ -23,6 +24,8 @@ _NAME_LIMIT = 100
 _TRACEBACK_LIMIT = 8_000
 _USUAL_PORTS = ("80", "443")
 _ACTS = {"net": "reach", "read": "read", "write": "write to", "env": "see the variable"}
+
+_NOT_FOUND = re.compile(r"\[Errno 2\] No such file or directory: (?P<quote>['\"])(?P<path>.+)(?P=quote)")
 
 _ANY_HOST = "A tool can look up only the hosts that it may reach."
 # Actions that no permission allows, and what to do instead.
@@ -68,7 +71,7 @@ def failure(
     frames = shorten(error.traceback.rstrip(), _TRACEBACK_LIMIT).splitlines()
     if said and frames and frames[-1] == f"{error.type_name}: {said}":
         frames.pop()  # the line above says the same
-    denial = denial_of(error.denied, permissions, protected)
+    denial = denial_of(error.denied, permissions, protected) or _missing(error.type_name, said)
     if denial is None:
         return line, tuple(frames)
     line = f"{line}{'' if line.endswith(('.', '!', '?', '…')) else '.'} {denial.problem}"
@@ -80,6 +83,17 @@ def _shown_name(type_name: str) -> str:
     module, _, bare = type_name.rpartition(".")
     telling = type_name if module and bare.lower() == "error" else bare
     return one_line(telling, _NAME_LIMIT) or "an exception"
+
+
+def _missing(type_name: str, message: str) -> Denial | None:
+    """Say where a relative path starts, if a tool did not find a file by one."""
+    found = _NOT_FOUND.fullmatch(message) if type_name == "FileNotFoundError" else None
+    if found is None or found["path"].startswith("/"):
+        return None
+    return Denial(
+        "A relative path in a tool starts in an empty directory of its own.",
+        "To pass a file: annotate the parameter as Path, from pathlib",
+    )
 
 
 def denial_of(

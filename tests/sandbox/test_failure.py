@@ -250,6 +250,19 @@ class TestFailure:
         line, _ = failure("work", self.outcome(error=ToolError(type_name, "no", "", ())), (), protected)
         assert line == f"work raised {shown}: no"
 
+    @pytest.mark.parametrize(
+        ("path", "is_told"), [("data.csv", True), ("a/it's.csv", True), ("/data/data.csv", False)]
+    )
+    def test_a_relative_path_that_leads_nowhere_says_where_it_starts(
+        self, protected: Protected, path: str, is_told: bool
+    ) -> None:
+        message = f"[Errno 2] No such file or directory: {path!r}"
+        error = ToolError("FileNotFoundError", message, "", ())
+        line, below = failure("count", self.outcome(error=error), (), protected)
+        told = ". A relative path in a tool starts in an empty directory of its own."
+        assert line == f"count raised FileNotFoundError: {message}{told if is_told else ''}"
+        assert below == (("To pass a file: annotate the parameter as Path, from pathlib",) if is_told else ())
+
     def test_a_limit_says_what_was_used_and_how_to_raise_it(self, protected: Protected) -> None:
         reached = self.outcome(
             status=Status.LIMIT, limit="result 64 MB", used="70 MB", hint="Raise it with --memory."
