@@ -48,7 +48,7 @@ class SeldomCollected:
 
     def __init__(self) -> None:
         self._tasks = 0
-        self._usual = gc.get_threshold()
+        self._usual = self._set = gc.get_threshold()
 
     def __enter__(self) -> None:
         self._tasks += 1
@@ -56,8 +56,9 @@ class SeldomCollected:
             self._usual = objects, *others = gc.get_threshold()
             if 0 < objects < _MANY_OBJECTS:
                 gc.set_threshold(_MANY_OBJECTS, *others)
+            self._set = gc.get_threshold()
 
     def __exit__(self, *_: object) -> None:
         self._tasks -= 1
-        if self._tasks == 0:
+        if self._tasks == 0 and gc.get_threshold() == self._set:
             gc.set_threshold(*self._usual)

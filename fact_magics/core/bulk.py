@@ -58,8 +58,6 @@ class BulkRows:
         # Answers by key, since the last call of `note_saved` and the one before it.
         self._unsaved: list[dict[str, tuple[bytes, float]]] = [{}]
         self._ids: list[str] = []
-        self.saves = 0
-        """How often answers were stored."""
         self._settings = (request.timeout_seconds, request.memory_mb, request.fresh)
         self._parent_id = parent_id
         metadata = tool.metadata
@@ -126,11 +124,6 @@ class BulkRows:
         Answers since then are still known here, because a search in the database may have begun earlier.
         """
         self._unsaved = [self._unsaved[-1], {}]
-        self.saves += 1
-
-    def knows_since(self, saves: int) -> bool:
-        """Whether `recall` finds all answers that were not stored at the time of so many saves."""
-        return self.saves <= saves + 1
 
     @uncollected()
     def keep(

@@ -56,8 +56,8 @@ class Tool:
     def map(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tool on many rows, each validated, isolated, cached and recorded as a run.
 
-        The values of a long map are returned while its last rows are still being committed, which takes less
-        than half a second, and ends before the notebook's cell does.
+        The values of a long map are returned while its last rows are still being committed. The end of a
+        notebook's cell, and that of a script's core, wait for this commit.
 
         Parameters
         ----------

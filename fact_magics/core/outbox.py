@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # How many rows, and how many bytes of rows and of answers, wait while the database can't be written.
-_WAITING_LIMIT = 10_000
+_WAITING_LIMIT = 50_000
 _WAITING_BYTES = 64 * 1024 * 1024
 # How long a commit waits for the rows of runs that end soon.
 _GROUP_SECONDS = 0.02
@@ -52,6 +52,7 @@ class Outbox:
         self._entries: deque[CacheEntry] = deque()
         self._of_map: deque[MapRows] = deque()
         self._maps: dict[str, MapRow] = {}  # by their ids
+        self._latest_of_maps: dict[str, MapRow] = {}  # also those that are being committed
         self._dropped = 0
         self._told = 0  # how many waiting rows the user knows about
         self._current: asyncio.Task[None] | None = None
@@ -66,7 +67,7 @@ class Outbox:
 
     def note_map(self, row: MapRow) -> None:
         """Replace what is stored about a map with the next commit, which has all rows added so far."""
-        self._maps[row.id] = row
+        self._maps[row.id] = self._latest_of_maps[row.id] = row
 
     def add_entry(self, entry: CacheEntry) -> None:
         """Store an answer with the next commit."""
@@ -127,8 +128,11 @@ class Outbox:
 
     def flush_blocking(self) -> None:
         """Commit the waiting rows as `flush` does, from a thread without an event loop."""
-        self._commit_blocking()
         interrupt: KeyboardInterrupt | None = None
+        try:
+            self._commit_blocking()
+        except KeyboardInterrupt as caught:  # the commit went well
+            interrupt = caught
         if not self._committing.done():  # the loop has taken rows, too
             try:
                 self._committing.result()
@@ -182,10 +186,14 @@ class Outbox:
         attempts = [row for row in rows if isinstance(row, GenerationRow)]
         try:
             yield runs, attempts, entries, of_map, [*maps.values()]
+            for id_, row in maps.items():
+                if self._latest_of_maps.get(id_) is row:
+                    del self._latest_of_maps[id_]
             self._told = 0
             self._is_unwritable = False
         except (Exception, asyncio.CancelledError) as error:
-            self._maps = maps | self._maps
+            latest = self._latest_of_maps
+            self._maps = {id_: row for id_, row in maps.items() if latest.get(id_) is row} | self._maps
             # The store may complete a cancelled commit nevertheless; rows that it has already are kept once.
             for many in of_map:
                 rows += many.rows()

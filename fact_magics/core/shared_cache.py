@@ -201,8 +201,9 @@ class SharedTier:
             return Removed()
         if self._sending:  # they would put answers back
             await asyncio.wait(self._sending, timeout=_SEND_SECONDS)
-        for key in [*self._waiting]:
-            self._drop(key)
+        for key, (value, _) in [*self._waiting.items()]:
+            if _is_chosen(value, chosen):
+                self._drop(key)
         entries = size = 0
         async for batch in self._stored():
             meant = {key: length for key, length, beginning in batch if _is_chosen(beginning, chosen)}

@@ -8,7 +8,7 @@ from contextlib import aclosing, suppress
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fact_magics.core.rows import kept_by
 from fact_magics.errors import FactError, InvalidInput
@@ -24,20 +24,12 @@ if TYPE_CHECKING:
     from fact_magics.mapping.ledger import Ledger
     from fact_magics.mapping.options import MapOptions
     from fact_magics.mapping.table import Table
-    from fact_magics.store import CacheEntry, MapRow
+    from fact_magics.store import MapRow
 
 _FIRST_PART = 64  # so that a sample of rows can begin soon
 _PART = 1_000  # rows that are planned and looked up together
-_MOST_COMING = 8  # parts whose answers are searched
+_MOST_COMING = 8  # parts that are planned before their answers are searched
 _SLICE = 50  # rows that are planned by themselves before the loop may do other work
-
-
-class _Part(NamedTuple):
-    """Planned rows, the search for their answers, and how many commits there were before it."""
-
-    rows: list[Plan]
-    known: asyncio.Task[dict[int, CacheEntry]]
-    saves: int
 
 
 class Reader:
@@ -68,7 +60,7 @@ class Reader:
         FactError
             The table can't be read. The ledger has the rows before that.
         """
-        coming: Queue[_Part | None] = Queue()
+        coming: Queue[list[Plan] | None] = Queue()
         room = Semaphore(1)
         planning = asyncio.create_task(self._plan_all(coming, room))
         planning.add_done_callback(lambda _: coming.put_nowait(None))
@@ -85,12 +77,9 @@ class Reader:
         finally:
             planning.cancel()
             await asyncio.gather(planning, return_exceptions=True)
-            while not coming.empty():
-                if (part := coming.get_nowait()) is not None:
-                    part.known.cancel()
 
-    async def _plan_all(self, coming: Queue[_Part | None], room: Semaphore) -> None:
-        """Plan all rows, a part at a time; a search waits for the commit before it, and planning does not."""
+    async def _plan_all(self, coming: Queue[list[Plan] | None], room: Semaphore) -> None:
+        """Plan all rows, a part at a time, while the answers of earlier parts are searched."""
         position = 0
         async with aclosing(self._parts()) as parts:
             async for part in parts:
@@ -98,7 +87,7 @@ class Reader:
                 planned = await self._planned(position, part)
                 position += len(part)
                 await room.acquire()
-                coming.put_nowait(self._looked_up(planned))
+                coming.put_nowait(planned)
                 if self._ledger.refused is not None:
                     break
 
@@ -141,20 +130,14 @@ class Reader:
             waiting.append(planned if self._keeps else kept_by(self._map, planned))
         return waiting
 
-    def _looked_up(self, rows: list[Plan]) -> _Part:
-        saves = 0 if self._bulk is None else self._bulk.saves
-        return _Part(rows, asyncio.create_task(self._rows.known(rows, self._bulk)), saves)
-
-    async def _admit(self, part: _Part) -> None:
+    async def _admit(self, rows: list[Plan]) -> None:
         """Answer the rows that are known, and give the others to the ledger."""
-        known = await part.known
-        if self._bulk is not None and not self._bulk.knows_since(part.saves):
-            known = await self._looked_up(part.rows).known  # the part has waited for long
+        known = await self._rows.known(rows, self._bulk)
         if self._bulk is not None:
-            # Equal rows may have got their answers since.
-            recalled = enumerate(self._bulk.recall(part.rows))
+            # Equal rows may have got their answers during the search.
+            recalled = enumerate(self._bulk.recall(rows))
             known |= {place: entry for place, entry in recalled if entry is not None}
-        answered = [part.rows[place] for place in known]
+        answered = [rows[place] for place in known]
         entries = [*known.values()]
         values = None
         if self._bulk is not None and answered:
@@ -162,7 +145,7 @@ class Reader:
         if values is None:
             values = [self._rows.recall(row, entry) for row, entry in zip(answered, entries, strict=True)]
         self._ledger.know(answered, values)
-        self._ledger.hold([row for place, row in enumerate(part.rows) if place not in known])
+        self._ledger.hold([row for place, row in enumerate(rows) if place not in known])
 
 
 class _Puller:

@@ -79,6 +79,7 @@ class RowMap:
         self._unread: FactError | None = None  # why reading the rows ended early
         self._notes: list[str] = []
         self._enough = asyncio.Event()  # rows wait to be saved
+        self._is_over = False
         self._saving = 0  # rows, by a commit that has not ended
         self._began = time.perf_counter()
         self._told = 0.0
@@ -137,10 +138,10 @@ class RowMap:
         await self._rows.maps.put(self.row)
         self._began = time.perf_counter()
         status, error = Status.INTERRUPTED, "interrupted"
-        works = (self._save_often(), self._read(), self._workers.run())
-        tasks = [asyncio.create_task(work) for work in works]
+        saving = asyncio.create_task(self._save_often())
+        tasks = [asyncio.create_task(work) for work in (self._read(), self._workers.run())]
         try:
-            await first_error(tasks[1:], self._ledger.stop)
+            await first_error(tasks, self._ledger.stop)
             if self._unread is not None:
                 raise self._unread
             self._ledger.close()
@@ -152,6 +153,10 @@ class RowMap:
             status, error = Status.ERROR, raised.line
             raise
         finally:
+            self._is_over = True
+            self._enough.set()
+            if status is not Status.OK:  # else a commit may go on after the map has returned
+                tasks.append(saving)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -203,9 +208,7 @@ class RowMap:
         unsaved = self._rows.waiting + self._saving
         if status is Status.OK and self._keeps_answers and unsaved > _MOST_AWAITED:
             self._rows.save_soon()
-        else:
-            await self._save()
-        if status is Status.OK and not self._keeps_answers and not counts["failed"]:
+        elif await self._save() and status is Status.OK and not self._keeps_answers and not counts["failed"]:
             with suppress(FactError):
                 await self._rows.maps.forget_answers(ended)
         self.row = ended
@@ -229,6 +232,8 @@ class RowMap:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SAVE_SECONDS):
                     await self._enough.wait()
+            if self._is_over:
+                return
             self._enough.clear()
             self._rows.note_map(self.row.counted(self._ledger.summed | {"skipped": 0}))
             if await self._save() and self._workers.bulk is not None:

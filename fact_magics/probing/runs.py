@@ -272,8 +272,8 @@ class Bench:
             try:
                 value = self.signature.read_result(text.encode("utf-8", "surrogatepass"))
             except InvalidResult as invalid:
-                about = " ".join((invalid.message, *invalid.details))
-                return _invalid(text, about.removeprefix(f"{self.signature.name}() "))
+                about = invalid.message.removeprefix(f"{self.signature.name}() ").removesuffix(".")
+                return _invalid(text, about)
             return Answer("value", text, value)
         if kind == "raised":
             try:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import sqlite3
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,8 @@ from fact_magics.core.loaded import load
 from fact_magics.core.plan import plan_run
 from fact_magics.core.recording import Recorder
 from fact_magics.errors import StoreError
-from fact_magics.store import CacheEntry, Candidate, Store, new_id
+from fact_magics.store import CacheEntry, Candidate, ExecutionRow, MapRow, MapRows, Store, new_id
+from fact_magics.text import utc_now
 from fact_magics.tool import Status
 
 if TYPE_CHECKING:
@@ -196,6 +198,53 @@ async def test_what_waits_while_nothing_can_be_stored_is_bounded_and_what_is_los
     assert capsys.readouterr().err.count("The oldest rows of the history are dropped") == 1
     await desk.recorder.aclose()
     assert "60 rows of the history could not be stored. The database" in capsys.readouterr().err
+
+
+def of_map(tool_id: str, number: int) -> MapRows:
+    """Make many rows of a map."""
+    return MapRows(
+        same=ExecutionRow(tool_name="double", status=Status.OK, tool_id=tool_id, parent_id="m"),
+        ids=[f"{place:08x}" for place in range(number)],
+        positions=[*range(number)],
+        inputs=['{"n":1}'] * number,
+        outputs=["2"] * number,
+        keys=[f"{place:064x}" for place in range(number)],
+        times=[utc_now()] * number,
+        durations_ms=[0.1] * number,
+    )
+
+
+async def test_rows_of_a_map_whose_commit_fails_wait_for_the_next_one(desk, capsys):
+    desk.recorder.add_of_map(of_map(desk.tool.metadata.id, 24_000))
+    with closing(sqlite3.connect(desk.store.path, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        commit = asyncio.create_task(desk.recorder.flush())
+        await until_async(lambda: desk.recorder._current and not desk.recorder._of_map)
+        commit.cancel()
+        await asyncio.wait((desk.recorder._current,))
+    await desk.recorder.flush()
+    assert len(await desk.store.history.runs(parent_id="m", limit=None)) == 24_000
+    assert (await desk.store.cache.stats()).entries == 24_000
+    assert capsys.readouterr().err == ""
+
+
+async def test_what_was_noted_of_a_map_later_stays_if_an_earlier_commit_fails(desk):
+    row = MapRow(tool_name="double", tool_version="1.0.0", content_key="k")
+    ended = replace(row, ok=9, status=Status.OK, ended_at=utc_now())
+    desk.recorder.note_map(row)
+    with closing(sqlite3.connect(desk.store.path, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        commit = asyncio.create_task(desk.recorder.flush())
+        await until_async(lambda: desk.recorder._current and not desk.recorder._maps)
+        desk.recorder.note_map(ended)
+        with desk.recorder._taken() as rows:  # as the end of a cell does meanwhile
+            assert rows[-1] == [ended]
+            commit.cancel()
+            await asyncio.wait((desk.recorder._current,))
+            blocker.execute("ROLLBACK")
+            await desk.store.commit(*rows)
+    await desk.recorder.flush()
+    assert await desk.store.maps.find(row.id) == ended
 
 
 async def test_of_a_long_input_the_row_has_the_beginning_the_size_and_the_hash(desk):

@@ -343,6 +343,12 @@ async def test_the_rows_of_a_slow_generator_run_as_they_come(core, keep):
     assert list(await running) == [*range(40)]
 
 
+async def test_equal_rows_run_once_although_their_parts_wait_for_a_slow_sample(core, keep):
+    tool = await keep("import time\n\ndef f(n: int) -> int:\n    time.sleep(0.1 * (n < 8))\n    return n\n")
+    result = await tool.amap([*range(64)] * 3, ttl_seconds=60)
+    assert result.counts == {"ok": 64, "cached": 128, "failed": 0, "skipped": 0}
+
+
 async def test_a_map_of_many_rows_is_stored_whole_after_it_has_returned(core, keep):
     tool = await keep(PLUS)
     result = await tool.amap(range(6_000))

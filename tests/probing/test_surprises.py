@@ -75,7 +75,7 @@ def test_a_fault_is_listed_with_a_call_that_shows_it(surprises_of, source, contr
     [
         (
             "def f(n: int) -> int:\n    return n if n > 0 else 'x'\n",
-            "returned a value that is not int. result: should be a valid integer, got 'x'",
+            "returned a value that is not int: result: should be a valid integer, got 'x'",
         ),
         (
             "def f(n: int) -> float:\n    return float(n) if n > 0 else 1j\n",
