@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from asyncio import Queue, Semaphore
 from contextlib import aclosing, suppress
 from functools import partial
@@ -188,7 +189,9 @@ def _next(parts: Iterator[list[dict[str, Any]]], name: str) -> list[dict[str, An
     except FactError:
         raise
     except Exception as error:
+        hint = "The rows before it have answers. Correct the source of the rows, and run the map again."
+        if isinstance(error, sqlite3.ProgrammingError):  # a cursor can be read on its own thread only
+            hint = "A map reads an iterator on a thread of its own. Pass list(…) of it."
         raise InvalidInput(
-            f"The rows for {name} can't be read: {type(error).__name__}: {error}",
-            hint="The rows before it have answers. Correct the source of the rows, and run the map again.",
+            f"The rows for {name} can't be read: {type(error).__name__}: {error}", hint=hint
         ) from error

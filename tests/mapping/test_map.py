@@ -323,6 +323,14 @@ async def test_a_generator_is_read_in_parts(core, keep):
     assert raised.value.result.values == [*range(1200)]
 
 
+async def test_a_cursor_that_another_thread_can_t_read_says_what_to_pass(core, keep):
+    tool = await keep(PLUS)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        cursor = connection.execute("SELECT 1 AS n")
+        with pytest.raises(InvalidInput, match=r"ProgrammingError.*\n.*Pass list\(…\) of it"):
+            await tool.amap(row[0] for row in cursor)
+
+
 async def test_the_rows_of_a_slow_generator_run_as_they_come(core, keep):
     tool = await keep(PLUS)
     go_on = threading.Event()
