@@ -131,6 +131,7 @@ def trust_file(arguments: Arguments, desk: Desk) -> Answer:
         ("Keys", ", ".join(found.keys)),
         ("Models", ", ".join(found.models)),
         ("Data", ", ".join(found.places)),
+        ("Data used", "after a restart of the kernel" if found.places and desk.session.opened else ""),
         ("Variables", ", ".join(found.variables)),
         ("Options", ", ".join(found.options)),
         ("Until", "its content changes"),

@@ -100,3 +100,15 @@ def test_what_waits_for_trust_is_told_with_the_command(fact, folder):
     (waiting,) = [item for item in items if item["purpose"] == "settings"]
     assert waiting["state"] == "waiting"
     assert f"%fact trust {folder / '.env'}" in waiting["about"]
+
+
+def test_trusting_a_file_that_names_a_database_says_when_it_is_used(fact, folder):
+    file = folder / ".env"
+    file.write_text("DATABASE_URL=sqlite:///other.db\n")
+    assert "restart" not in fact(f"trust {file}").plain
+    fact("history")  # opens the database
+    shown = fact(f"trust {file}").plain.splitlines()
+    assert "Data       DATABASE_URL" in shown
+    assert "Data used  after a restart of the kernel" in shown
+    file.write_text("FACT_MODEL=shelf\n")
+    assert "restart" not in fact(f"trust {file}").plain
