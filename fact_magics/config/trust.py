@@ -136,7 +136,8 @@ def trust(path: Path, home: Path) -> bytes:
 def _content(path: Path) -> bytes:
     content = read_found(path)
     if content is None:
-        raise OSError(errno.EINVAL, "it is not a regular file" if path.exists() else "there is no such file")
+        problem = "it is not a regular file" if path.exists() else "there is no such file"
+        raise OSError(errno.EINVAL, problem)
     return content
 
 

@@ -139,19 +139,11 @@ class AnswerCache:
         """Whether other machines share a tier."""
         return len(self._tiers) > 1
 
-    def recall(self, planned: Plan) -> CacheEntry | None:
-        """Find the answer of a run in memory, without waiting."""
+    def recall(self, planned: Plan, *, counts: bool = True) -> CacheEntry | None:
+        """Find the answer of a run in memory, without waiting; `counts` is False if the run was counted."""
         if not planned.key or planned.fresh:
             return None
-        return self._usable(planned, self._memory.get(planned.key))
-
-    def recall_again(self, planned: Plan) -> CacheEntry | None:
-        """Find an answer as `recall` does, which may have come into memory since; it is not counted again."""
-        if not planned.key or planned.fresh:
-            return None
-        return self._usable(planned, self._memory.get_again(planned.key))
-
-    def _usable(self, planned: Plan, entry: CacheEntry | None) -> CacheEntry | None:
+        entry = self._memory.get(planned.key, counts=counts)
         return self._in_time(planned, entry) if entry is not None and may_serve(planned, entry) else None
 
     def recall_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:

@@ -41,8 +41,8 @@ class Outbox:
     def __init__(
         self,
         store: Store,
-        is_best_effort: Callable[[], bool] = lambda: False,
-        on_stored: Stored = lambda runs, attempts, of_map: None,  # noqa: ARG005
+        is_best_effort: Callable[[], bool],
+        on_stored: Stored,
     ) -> None:
         self._store = store
         self.on_stored = on_stored

@@ -99,7 +99,7 @@ class QuickRuns:
             return False
         try:
             # An identical run may have ended since the call was planned.
-            if self._answers.recall_again(planned) is not None:
+            if self._answers.recall(planned, counts=False) is not None:
                 return True
             with interrupts.allowed():
                 return self._store.cache.holds_blocking(planned.key)

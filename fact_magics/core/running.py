@@ -253,9 +253,9 @@ class Runner:
                         if leading is own or alone:
                             with self._in_progress.lead(own):
                                 # An identical run may have ended while this one waited for its turn.
-                                entry = (
-                                    self._answers.recall_again(planned) if waits and not own.begun else None
-                                )
+                                entry = None
+                                if waits and not own.begun:
+                                    entry = self._answers.recall(planned, counts=False)
                                 if entry is not None:
                                     self.end(own, entry)
                                     return entry
@@ -296,7 +296,7 @@ class Runner:
         """Find or make the output of a run; and its answer, which identical runs then have."""
         with self._in_progress.lead(run):
             # An identical run may have ended since the call was planned.
-            entry = self._answers.recall_again(planned) or await self._answers.get(planned)
+            entry = self._answers.recall(planned, counts=False) or await self._answers.get(planned)
             if entry is None and not (lease.is_held or planned.fresh):
                 emit(PhaseChanged("queued", "an identical run is in progress in another kernel"))
                 entry = await self._answers.awaited(planned, lease)

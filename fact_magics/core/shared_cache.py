@@ -42,7 +42,7 @@ _ANSWER_SECONDS = 0.05
 # A busy event loop can look like a slow server, so the server is left alone only after several slow answers.
 _SLOW_ANSWERS = 3
 _RETRY_SECONDS = 10.0
-# Answers are sent in the background, many at a time. Those that wait take at most this much memory.
+# Answers are sent in the background, many at a time. Those that wait have at most so many bytes in all.
 _SEND_SECONDS = 2.0
 _WAITING_BYTES = 64 * 1024 * 1024
 _SENT_AT_ONCE = 200

@@ -69,8 +69,7 @@ def _fact_help() -> str:
     return help_text()
 
 
-def _choice(*values: str, about: str, default: str | None = None) -> Any:
-    enum: Any = Enum
+def _choice(*values: str, about: str, default: str | None = None, enum: Any = Enum) -> Any:
     return enum(list(values), default, allow_none=default is None, help=about).tag(config=True)
 
 
@@ -126,9 +125,9 @@ class FactMagics(Magics):
         allow_none=True,
         help="Once a day, remove the runs that are older than this from the history: 90d, 12 weeks.",
     ).tag(config=True)
-    log_level = CaselessStrEnum(
-        ["debug", "info", "warning", "error"], None, allow_none=True, help="The lowest logged level."
-    ).tag(config=True)
+    log_level = _choice(
+        "debug", "info", "warning", "error", about="The lowest logged level.", enum=CaselessStrEnum
+    )
 
     def __init__(self, shell: InteractiveShell) -> None:
         try:

@@ -51,23 +51,15 @@ class MemoryCache:
         self._max_bytes = max_bytes
         self._bytes = self._hits = self._misses = self._evictions = 0
 
-    def get(self, key: str) -> CacheEntry | None:
-        """Find an entry. The caller must check whether the entry has expired."""
+    def get(self, key: str, *, counts: bool = True) -> CacheEntry | None:
+        """Find an entry, and count a hit or miss. The caller must check whether the entry has expired."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
-                self._misses += 1
+                self._misses += counts
             else:
                 self._entries.move_to_end(key)
-                self._hits += 1
-            return entry
-
-    def get_again(self, key: str) -> CacheEntry | None:
-        """Find an entry as `get` does, for a run that was counted already."""
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is not None:
-                self._entries.move_to_end(key)
+                self._hits += counts
             return entry
 
     def get_many(self, keys: Sequence[str]) -> list[CacheEntry | None]:

@@ -243,8 +243,11 @@ class TestTrouble:
         finally:
             server.process.send_signal(signal.SIGCONT)
         await until_async(server.answers)
-        while await tier.get(planned) is None:  # a busy machine may need more than the 50 ms of an answer
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            while (
+                await tier.get(planned) is None
+            ):  # a busy machine may take longer than the 50 ms of an answer
+                await asyncio.sleep(0.05)
         assert capsys.readouterr().err == ""
 
     async def test_a_full_server_takes_no_answers_and_gives_those_that_it_has(self, machine, server, capsys):

@@ -33,10 +33,9 @@ OK, FAILED, ALONE = b"r", b"e", b"a"
 
 _RESULT = b"R"
 _LOOK_SECONDS = 0.01
-_LOOK_SHARE = 50  # the time between two checks is at least this many times that of a check
+_LOOK_SHARE = 20  # the time between two checks is at least this many times that of a check
 _HELD_BYTES = 1 << 18
 _PRINTED_LIMIT = 1 << 16
-_WORD = 1 << 63  # larger integers have another canonical form
 
 # Kept here because the tool may replace these functions in their modules.
 _clock, _write, _leave = time.perf_counter, os.write, os._exit
@@ -99,7 +98,7 @@ def _quick(codec: ModuleType, rows: Sequence[bytes]) -> Any:
     The wires of the arguments come from the parent.
     """
     decoder: Any = json.JSONDecoder()
-    scan, encode = decoder.scan_once, codec.encode_parts
+    scan, encode, word = decoder.scan_once, codec.encode_parts, codec.WORD
     are_plain = not any(b'"$' in wire or b"\\u0024" in wire for wire in rows)
 
     def decode_call(wire: bytes, *, classes: Mapping[str, type]) -> Any:
@@ -107,7 +106,7 @@ def _quick(codec: ModuleType, rows: Sequence[bytes]) -> Any:
         return scan(wire.decode(), 0)[0]
 
     def encode_parts(value: object, *, tables: bool) -> Any:
-        if type(value) is int and -_WORD <= value < _WORD:
+        if type(value) is int and -word <= value < word:
             return [b"%d" % value]
         return encode(value, tables=tables)
 
