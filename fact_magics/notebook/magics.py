@@ -272,6 +272,14 @@ class FactMagics(Magics):
     @line_magic
     def fact(self, line: str) -> object:
         """Show the state, or run a subcommand for tools, history and models; see ``--help``."""
+        try:
+            return self._managed(line)
+        except Interrupted:
+            raise
+        except KeyboardInterrupt:
+            raise Interrupted("%fact was stopped before it had shown its result.") from None
+
+    def _managed(self, line: str) -> object:
         self.session.wait_for_imports()
         from fact_magics.display.html import Record
         from fact_magics.display.live import View

@@ -93,6 +93,28 @@ def test_an_interrupt_while_the_rows_of_an_ended_cell_are_committed_is_told_in_o
     assert [row["status"] for row in rows(modelled, "--tool wait")] == ["ok", "ok"]
 
 
+SLOW_COMMAND = """
+import os, signal, time
+from fact_magics.notebook import commands
+
+def slowly(*given, manage=commands.manage):
+    commands.manage = manage
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(30)
+
+commands.manage = slowly
+"""
+
+
+def test_an_interrupted_command_is_told_in_one_line(modelled):
+    modelled.run("%fact")
+    assert modelled.run(SLOW_COMMAND).status == "ok"
+    cell = modelled.run("%fact history")
+    assert (cell.status, cell.error_name) == ("error", "Interrupted")
+    assert cell.error == "%fact was stopped before it had shown its result."
+    assert modelled.run("%fact history").status == "ok"
+
+
 @each_kernel_if_thorough
 def test_an_interrupted_generation_keeps_what_was_written(modelled, server, shout, shout_cell):
     server.writes("# " + "slow " * 2000 + "\n" + shout, pace=50)
